@@ -1,0 +1,1 @@
+"""Cases, metrics, baselines, intervals and reports."""

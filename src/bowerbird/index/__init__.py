@@ -1,0 +1,1 @@
+"""Nearest neighbours behind one interface."""

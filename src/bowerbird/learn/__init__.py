@@ -1,0 +1,1 @@
+"""The learner contract, artifacts, the one training loop, groups."""

@@ -1,0 +1,1 @@
+"""PinRec: outcome-conditioned, multi-token generative retrieval."""

@@ -1,0 +1,1 @@
+"""The engine, its HTTP face and the console page."""
