@@ -1,0 +1,24 @@
+"""The baselines every report must show: popularity, recent popularity, Markov, item-kNN, EASE, iALS."""
+
+from bowerbird.evaluate.baselines.base import Baseline, backfill
+from bowerbird.evaluate.baselines.ease import EASE
+from bowerbird.evaluate.baselines.ials import IALS
+from bowerbird.evaluate.baselines.markov import Markov
+from bowerbird.evaluate.baselines.neighbours import ItemKNN
+from bowerbird.evaluate.baselines.popularity import Popularity, RecentPopularity
+from bowerbird.evaluate.baselines.tuning import BASELINES, Tuned, fitted_baselines, tune
+
+__all__ = [
+    "BASELINES",
+    "EASE",
+    "IALS",
+    "Baseline",
+    "ItemKNN",
+    "Markov",
+    "Popularity",
+    "RecentPopularity",
+    "Tuned",
+    "backfill",
+    "fitted_baselines",
+    "tune",
+]

@@ -1,0 +1,1 @@
+"""Where batches come from, and the thread that builds them ahead."""

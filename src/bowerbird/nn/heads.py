@@ -1,0 +1,90 @@
+"""From a hidden state and the conditions of a request to a point of the retrieval space (A2.2, A2.3).
+
+Conditions enter only here, so one encoded history serves every outcome. Code 0 of every condition means
+"unspecified"; it is trained by dropping conditions at random, so the unconditioned model is always inside.
+
+Shapes: R rows, D hidden width, De retrieval dimension, C actions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class OutcomeHead(nn.Module):
+    """unit(W h + MLP([h; action; surface; offset])).
+
+    The first layer is a sum of one projection per input, which equals a layer on their concatenation but lets one
+    hidden state be combined with many conditions cheaply.
+
+    Args:
+        width: D.
+        dim: De.
+        actions, surfaces, offsets: number of codes of each condition without the unspecified one; 0 leaves the
+            condition out of the network.
+        residual: add the linear path W h.
+    """
+
+    def __init__(
+        self, width: int, dim: int, *, actions: int = 0, surfaces: int = 0, offsets: int = 0, residual: bool = True
+    ) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, width)
+        self.action = _condition(actions, width)
+        self.surface = _condition(surfaces, width)
+        self.offset = _condition(offsets, width)
+        self.out = nn.Linear(width, dim)
+        self.skip = nn.Linear(width, dim, bias=False) if residual else None
+
+    def forward(
+        self,
+        h_RD: Tensor,
+        action_R: Tensor | None = None,
+        surface_R: Tensor | None = None,
+        offset_R: Tensor | None = None,
+    ) -> Tensor:
+        """Unit vectors (R, De) in float32.
+
+        Args:
+            h_RD: hidden states; leading dimensions may be more than one if the codes broadcast against them.
+            action_R, surface_R, offset_R: int64 condition codes; unspecified when left out.
+        """
+        mixed = self.hidden(h_RD)
+        for table, codes in ((self.action, action_R), (self.surface, surface_R), (self.offset, offset_R)):
+            if table is not None:
+                mixed = mixed + (table.weight[0] if codes is None else table(codes))
+        out = self.out(F.gelu(mixed))
+        if self.skip is not None:
+            out = out + self.skip(h_RD)
+        return F.normalize(out.float(), dim=-1)
+
+
+class ActionHeads(nn.Module):
+    """One logit per action from a hidden state: a two-layer network for each action (arXiv 2606.00422 B2.3).
+
+    Args:
+        width: D.
+        actions: number of actions C.
+    """
+
+    def __init__(self, width: int, actions: int) -> None:
+        super().__init__()
+        self.actions, self.inner = actions, width // 2
+        self.hidden = nn.Linear(width, actions * self.inner)
+        self.weight = nn.Parameter(torch.randn(actions, self.inner) * 0.02)
+        self.bias = nn.Parameter(torch.zeros(actions))
+
+    def forward(self, h_RD: Tensor) -> Tensor:
+        """Logits (..., C)."""
+        hidden = F.gelu(self.hidden(h_RD)).unflatten(-1, (self.actions, self.inner))
+        return (hidden * self.weight).sum(dim=-1) + self.bias
+
+
+def _condition(codes: int, width: int) -> nn.Embedding | None:
+    if codes == 0:
+        return None
+    table = nn.Embedding(codes + 1, width)
+    nn.init.normal_(table.weight, std=0.02)
+    return table

@@ -1,0 +1,226 @@
+"""The PinRec network and its loss (arXiv 2504.10507, part A of the specification).
+
+One causal decoder reads a history of heterogeneous tokens (item, time, surface, optionally action); a head turns a
+hidden state and the conditions of a request (outcome, surface, time offset) into a point of the item space. Candidate
+tokens and action heads of UniPinRec (arXiv 2606.00422) use the same embedder, projection and decoder: a candidate is
+a token whose item vector comes from the index.
+
+Shapes: B rows, N history tokens, P predictions, T targets of a prediction, M negatives, D width, De item dimension.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bowerbird.nn import (
+    Decoder,
+    DecoderConfig,
+    Draw,
+    ItemEmbedder,
+    ItemFeatures,
+    ItemFeatureSpec,
+    KVCache,
+    LogitScale,
+    Negatives,
+    OutcomeHead,
+    TimeEncoder,
+    draw_negatives,
+    negative_logsumexp,
+    sampled_softmax,
+)
+from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.examples import PinRecBatch, Tokens
+from bowerbird.recommend.trends import DenseTrends
+
+SPARE_POSITIONS = 32
+"""Positions kept free after a full history, for generated tokens and candidates."""
+
+_TIME_WIDTH = 32
+_LOGIT_BUDGET = 1 << 25
+"""Most logits held at once in training (128 MiB of float32); larger steps are computed in row chunks."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Sums over the predictions of a batch.
+
+    Attributes:
+        total: 0-d tensor with gradients, the weighted sum of losses.
+        weight: 0-d tensor, the sum of weights.
+    """
+
+    total: Tensor
+    weight: Tensor
+
+
+class PinRec(nn.Module):
+    """See the module docstring.
+
+    Args:
+        config: all settings.
+        spec, features: the catalogue (see :class:`bowerbird.nn.ItemEmbedder`).
+        actions, surfaces: number of condition codes without the unspecified one.
+        log_share: float32 (I,), log probability that a training positive is this item.
+        trends: the trend table where ``config.trend_half_lives_hours`` asks for one.
+    """
+
+    log_share: Tensor
+
+    def __init__(
+        self, config: PinRecConfig, spec: ItemFeatureSpec, features: ItemFeatures, *, actions: int, surfaces: int,
+        log_share: Tensor, trends: DenseTrends | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.config, self.trends = config, trends
+        self.items = ItemEmbedder(spec, features, config.item_dim, id_dropout=config.id_dropout)
+        self.time = TimeEncoder(_TIME_WIDTH) if config.use_time else None
+        token_width = config.item_dim + (_TIME_WIDTH if self.time is not None else 0)
+        self.surface = _codes(surfaces, token_width) if config.use_surface else None
+        concat = config.input_action == "concat"
+        self.action = None if config.input_action == "none" else _codes(actions, 16 if concat else token_width)
+        self.project = nn.Linear(token_width + (16 if concat else 0), config.width)
+        self.decoder = Decoder(
+            DecoderConfig(
+                width=config.width, layers=config.layers, heads=config.heads, dropout=config.dropout,
+                max_positions=config.history_length + SPARE_POSITIONS,
+            )
+        )  # fmt: skip
+        self.head = OutcomeHead(
+            config.width, config.item_dim, residual=config.head_residual,
+            actions=actions if config.outcome_conditioning else 0,
+            surfaces=surfaces if config.surface_conditioning else 0,
+            offsets=config.offset_buckets if config.offset_buckets > 1 else 0,
+        )  # fmt: skip
+        self.scale = LogitScale(config.initial_scale, learned=config.learn_scale)
+        self.trend_weights = nn.Parameter(torch.full((len(config.trend_half_lives_hours),), 0.5))
+        self.register_buffer("log_share", log_share)
+
+    # --- reading a history -------------------------------------------------------------------------------------
+
+    def token_vectors(
+        self, e_BNE: Tensor, time_BN: Tensor, surface_BN: Tensor, action_BN: Tensor, previous_BN: Tensor | None = None
+    ) -> Tensor:
+        """Token inputs (B, N, D): item vector and time features side by side, surface (and action) added (A2.1).
+
+        Args:
+            e_BNE: unit item vectors; a generated vector goes in as it is.
+            time_BN: int64 ms. previous_BN: time of the token before each (see :class:`bowerbird.nn.TimeEncoder`).
+            surface_BN, action_BN: int64 condition codes.
+        """
+        # unit vectors have entries of 1/sqrt(De): scaled up so that they start on par with the other features
+        x = e_BNE * self.config.item_dim**0.5
+        if self.time is not None:
+            x = torch.cat([x, self.time(time_BN, previous_BN)], dim=-1)
+        if self.surface is not None:
+            x = x + self.surface(surface_BN)
+        if self.action is not None:
+            action = self.action(action_BN)
+            x = torch.cat([x, action], dim=-1) if self.config.input_action == "concat" else x + action
+        x = self.project(x)
+        p = self.config.embedding_dropout
+        return F.dropout(x, p, training=True) if self.training and p else x
+
+    def encode(self, tokens: Tokens, e_BNE: Tensor) -> Tensor:
+        """Hidden states (B, N, D) of whole histories in one dense pass."""
+        x = self.token_vectors(e_BNE, tokens.time, tokens.surface, tokens.action)
+        h: Tensor = self.decoder(x, tokens.lengths)
+        return h
+
+    def prefill(self, tokens: Tokens, e_BNE: Tensor, room: int = 0) -> tuple[Tensor, KVCache]:
+        """As :meth:`encode`, keeping the KV cache with ``room`` for generated tokens."""
+        x = self.token_vectors(e_BNE, tokens.time, tokens.surface, tokens.action)
+        return self.decoder.prefill(x, tokens.lengths, room)
+
+    def trend_bias(self, time_R: Tensor, ids_M: Tensor) -> tuple[Tensor, Tensor]:
+        """The trend's part of the logits.
+
+        Returns:
+            ``(bias_GM, group_R)``: one row per distinct moment of the trend grid, and the row of each time.
+
+        Raises:
+            ValueError: if this model has no trend.
+        """
+        if self.trends is None:
+            raise ValueError("this model was configured without a trend")
+        cells, group_R = torch.unique(self.trends.cells(time_R), return_inverse=True)
+        return self.trends.values(cells, ids_M) @ self.trend_weights, group_R
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def loss(self, batch: PinRecBatch, rng: torch.Generator) -> Loss:
+        """Sampled softmax of every prediction of a batch (A3.5).
+
+        Args:
+            batch: windows and predictions on this model's device.
+            rng: draws the negatives.
+        """
+        draw = self._draw(batch, rng)
+        real_BN = torch.arange(batch.tokens.item.shape[1], device=draw.ids_M.device) < batch.tokens.lengths[:, None]
+        targets = batch.target.clamp(min=0)
+        ids, index = torch.unique(
+            torch.cat([batch.tokens.item[real_BN], targets.reshape(-1), draw.ids_M]), return_inverse=True
+        )
+        e = self.items(ids)
+        n_tokens, n_targets = int(real_BN.sum()), targets.numel()
+        e_BNE = e.new_zeros(*real_BN.shape, e.shape[1])
+        e_BNE[real_BN] = e[index[:n_tokens]]
+        e_PTE = e[index[n_tokens : n_tokens + n_targets]].view(*targets.shape, -1)
+        negatives = Negatives(draw.ids_M, e[index[n_tokens + n_targets :]], draw.log_q_M)
+
+        h_BND = self.encode(batch.tokens, e_BNE)
+        h_PD = h_BND[batch.window, batch.position]
+        anchor_PE = self.head(h_PD, batch.action, batch.surface, batch.offset)
+        scale = self.scale()
+        positive_PT = scale * (anchor_PE[:, None] * e_PTE).sum(-1)
+        if self.config.log_q and self.config.positive_correction == "same":
+            positive_PT = positive_PT - self._expected(batch, targets)
+        bias_GM = group_P = None
+        if self.trends is not None:
+            bias_GM, group_P = self.trend_bias(batch.time, draw.ids_M)
+            own = self.trends.pairs(batch.time[:, None].expand_as(targets), targets) @ self.trend_weights
+            positive_PT = positive_PT + own
+        positive_PT = positive_PT.masked_fill(batch.target < 0, float("-inf"))
+
+        blocked_BM = None
+        if self.config.mask_same_user:
+            columns = negatives.locate(torch.where(real_BN, batch.tokens.item, -1))
+            blocked_BM = torch.zeros(len(columns), len(draw.ids_M) + 1, dtype=torch.bool, device=columns.device)
+            blocked_BM.scatter_(1, columns, True)  # -1 is the spare last column
+            blocked_BM = blocked_BM[:, :-1]
+        logits = len(anchor_PE) * len(draw.ids_M)
+        lse_P = negative_logsumexp(
+            anchor_PE, negatives, scale,
+            blocked_RX=negatives.locate(batch.target), blocked_BM=blocked_BM, window_R=batch.window,
+            bias_GM=bias_GM, group_R=group_P,
+            chunk_rows=None if logits <= _LOGIT_BUDGET else max(1, _LOGIT_BUDGET // len(draw.ids_M)),
+            compute=torch.bfloat16 if torch.is_autocast_enabled(anchor_PE.device.type) else torch.float32,
+        )  # fmt: skip
+        loss_P = sampled_softmax(positive_PT, lse_P, self.config.relax)
+        return Loss((loss_P * batch.weight).sum(), batch.weight.sum())
+
+    def _draw(self, batch: PinRecBatch, rng: torch.Generator) -> Draw:
+        n_items, config = self.items.spec.n_items, self.config
+        if config.all_negatives:
+            ids = torch.arange(n_items, device=self.log_share.device)
+            return Draw(ids, torch.zeros(n_items, device=ids.device))
+        return draw_negatives(
+            batch.target[:, 0], n_items, in_batch=config.in_batch_negatives, random=config.random_negatives,
+            log_share=self.log_share, rng=rng, correct=config.log_q,
+        )  # fmt: skip
+
+    def _expected(self, batch: PinRecBatch, ids: Tensor) -> Tensor:
+        """log of the expected draws of ids in a step's pool; zero when the pool is the whole catalogue."""
+        if self.config.all_negatives:
+            return torch.zeros_like(ids, dtype=torch.float32)
+        in_batch = min(len(batch.target), self.config.in_batch_negatives)
+        return (in_batch * self.log_share[ids].exp() + self.config.random_negatives / self.items.spec.n_items).log()
+
+
+def _codes(codes: int, width: int) -> nn.Embedding:
+    table = nn.Embedding(codes + 1, width)
+    nn.init.normal_(table.weight, std=0.02)
+    return table

@@ -1,0 +1,268 @@
+"""What comes in and goes out as JSON. The outgoing side mirrors `serve.response` field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
+
+from bowerbird.serve import request as engine
+
+MAX_K = 1000
+MAX_HISTORY = 1000
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+RawId = (
+    Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
+    | Annotated[StrictStr, StringConstraints(min_length=1, max_length=512)]
+)
+Time = Annotated[StrictInt, Field(ge=-62_135_596_800_000, le=253_402_300_799_999)]
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Values = Annotated[list[Name], Field(max_length=100)]
+Stage = Literal["model", "content", "popularity"]
+
+
+class Incoming(BaseModel):
+    """A message in: unknown fields are errors, so that a typo never passes silently."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Outgoing(BaseModel):
+    """A message out, built from the engine's answer of the same shape."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class PastEvent(Incoming):
+    """One entry of a history."""
+
+    item: RawId = Field(description="Item id.", examples=["318"])
+    action: Name | None = Field(None, description="What was done; left out: the most usual positive action.")
+    time: Time | None = Field(None, description="Milliseconds UTC; left out: one minute after the entry before.")
+
+
+class Filters(Incoming):
+    """Which items may be shown, by category column."""
+
+    include: dict[Name, Values] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="An item needs one of the values in every column named.",
+        examples=[{"genres": ["Comedy"]}],
+    )
+    exclude: dict[Name, Values] = Field(
+        default_factory=dict, max_length=20, description="An item with any of these values is left out."
+    )
+
+    def to_engine(self) -> engine.Filters:
+        """The same filters as the engine takes them."""
+        return engine.Filters(
+            {name: tuple(values) for name, values in self.include.items()},
+            {name: tuple(values) for name, values in self.exclude.items()},
+        )
+
+
+class RecommendationRequest(Incoming):
+    """Ask for recommendations, for a stored user or for a history sent along."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"user": "1", "k": 10},
+                {"user": "1", "outcomes": {"love": 0.7, "any": 0.3}, "k": 10, "filters": {"exclude": {"genres": ["Horror"]}}},
+                {"history": [{"item": "318"}, {"item": "296"}], "k": 10},
+            ]
+        },
+    )
+
+    user: RawId | None = Field(None, description="User id; left out: an anonymous visitor.")
+    history: Annotated[list[PastEvent], Field(max_length=MAX_HISTORY)] | None = Field(
+        None, description="Past events, oldest first, in place of the stored history."
+    )
+    surface: Name | None = Field(None, description="Where the answer is shown; left out: the most frequent surface.")
+    outcomes: Annotated[dict[Name, Weight], Field(max_length=64)] = Field(
+        default_factory=dict,
+        description="Outcome to weight (need not sum to one); left out: the model's own mixture. "
+        "`GET /v1/about` lists the outcomes.",
+    )
+    k: Annotated[StrictInt, Field(ge=1, le=MAX_K)] = Field(20, description="Number of items.")
+    exclude_seen: bool = Field(True, description="Leave out what the user has met before.")
+    filters: Filters = Field(default_factory=Filters, description="Which items may be shown.")
+    time: Time | None = Field(None, description="Time of the request, milliseconds UTC; left out: the log's end.")
+
+    def to_engine(self) -> engine.Request:
+        """The request as the engine takes it."""
+        history = self.history
+        return engine.Request(
+            user=self.user,
+            history=None if history is None else tuple(engine.PastEvent(e.item, e.action, e.time) for e in history),
+            surface=self.surface,
+            outcomes=dict(self.outcomes),
+            k=self.k,
+            exclude_seen=self.exclude_seen,
+            filters=self.filters.to_engine(),
+            time=self.time,
+        )
+
+
+class Item(Outgoing):
+    """An item as a person sees it."""
+
+    id: int | str
+    title: str = Field(examples=["Shawshank Redemption, The (1994)"])
+    categories: list[str] = Field(examples=[["Crime", "Drama"]])
+    facts: dict[str, str | int | float] = Field(description="Numbers and short texts by column.", examples=[{"year": 1994}])
+    events: int = Field(description="Positive events in the store.")
+
+
+class Why(Outgoing):
+    """Where a recommendation comes from."""
+
+    stage: Stage = Field(description="Who found it.")
+    outcome: str | None = Field(description="Outcome its vector was generated for; `any` = none in particular.")
+    step: int | None = Field(description="Generation step, from 1.")
+    offset: str | None = Field(description="Time offset the vector aims at.", examples=["now"])
+
+
+class Recommendation(Outgoing):
+    """One recommended item."""
+
+    rank: int
+    item: Item
+    score: float = Field(description="Larger is better; comparable inside one answer only.")
+    why: Why
+
+
+class Note(Outgoing):
+    """Something that was not as asked."""
+
+    code: str = Field(examples=["unknown_user"])
+    message: str = Field(examples=["user 'zoe' is unknown; showing what is popular"])
+
+
+class Share(Outgoing):
+    """What was looked for under one outcome."""
+
+    outcome: str
+    weight: float = Field(description="Share of the request.")
+    budget: int = Field(description="Candidates its vectors were allowed to fetch.")
+    items: int = Field(description="Items of the answer it found.")
+
+
+class Recommendations(Outgoing):
+    """An answer. `stage` says how far down the ladder model -> popularity it had to go; `notes` say why."""
+
+    items: list[Recommendation]
+    notes: list[Note]
+    stage: Stage
+    shares: list[Share]
+    history_used: int = Field(description="Past events the model read.")
+    timings_ms: dict[str, float] = Field(examples=[{"history": 0.1, "encode": 2.1, "retrieve": 0.4, "total": 3.2}])
+    release: str
+
+
+class Similar(Outgoing):
+    """Items like one item."""
+
+    item: Item
+    items: list[Recommendation]
+    notes: list[Note]
+    stage: Stage
+    timings_ms: dict[str, float]
+    release: str
+
+
+class TimelineEvent(Outgoing):
+    """One event of a user."""
+
+    item: Item
+    time: int = Field(description="Milliseconds UTC.")
+    actions: list[str] = Field(description="Empty: shown, nothing done.")
+    surface: str | None
+    positive: bool
+
+
+class Timeline(Outgoing):
+    """A user's events, newest first."""
+
+    user: int | str
+    total: int = Field(description="Number of all events of this user.")
+    events: list[TimelineEvent]
+
+
+class User(Outgoing):
+    """A user in search results."""
+
+    id: int | str
+    events: int
+    first: int | None = Field(description="Time of the first event, milliseconds UTC.")
+    last: int | None
+
+
+class Users(Outgoing):
+    """Users found."""
+
+    users: list[User]
+
+
+class Items(Outgoing):
+    """Items found."""
+
+    items: list[Item]
+
+
+class Outcome(Outgoing):
+    """Something a request can weigh."""
+
+    name: str
+    default: float = Field(description="Its share when a request weighs none.")
+    events: int
+
+
+class Facet(Outgoing):
+    """A category column with its most frequent values and their number of items."""
+
+    column: str
+    values: list[tuple[str, int]]
+
+
+class About(Outgoing):
+    """What is served here."""
+
+    dataset: str
+    release: str
+    model: str
+    users: int
+    items: int
+    events: int
+    first: int | None
+    last: int | None
+    outcomes: list[Outcome]
+    actions: list[str]
+    surfaces: list[str]
+    facets: list[Facet]
+    slate_rule: str
+
+
+class Health(Outgoing):
+    """The server is up."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    release: str
+
+
+class Fault(Outgoing):
+    """One thing wrong with a request."""
+
+    code: str = Field(examples=["invalid"])
+    field: str | None = Field(None, description="The part of the request at fault.", examples=["outcomes.save"])
+    message: str
+
+
+class Faults(Outgoing):
+    """The body of every answer that is not a success."""
+
+    errors: list[Fault]

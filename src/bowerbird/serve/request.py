@@ -1,0 +1,102 @@
+"""What can be asked of the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bowerbird.tables.errors import BowerbirdError
+
+RawId = int | str
+"""An id as the platform writes it: text or an integer."""
+
+_OLDEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999  # the years 1 and 9999
+
+
+class RequestError(BowerbirdError):
+    """A request that cannot be meant as written.
+
+    Args:
+        message: What is wrong and what would be accepted.
+        field: The part of the request at fault, e.g. `outcomes`.
+    """
+
+    def __init__(self, message: str, *, field: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {message}")
+
+
+@dataclass(frozen=True)
+class PastEvent:
+    """One entry of a history that comes with the request.
+
+    Attributes:
+        item: Raw id.
+        action: What was done with the item; None = the platform's most frequent positive action.
+        time: Milliseconds UTC; None = one minute after the entry before it, the last one a minute before the request.
+    """
+
+    item: RawId
+    action: str | None = None
+    time: int | None = None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which items may be shown, by the catalogue's category columns.
+
+    Attributes:
+        include: Column to values: an item needs one of the values in every column named here.
+        exclude: Column to values: an item with any of these values is left out.
+    """
+
+    include: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exclude: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.include or self.exclude)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request for recommendations.
+
+    Attributes:
+        user: Raw id; None for an anonymous visitor.
+        history: Past events, oldest first, that stand in for the stored history of `user`; None = use the stored one.
+        surface: Where the answer is shown; None = the platform's most frequent surface.
+        outcomes: Outcome name to weight: the share of the answer that is looked for under that outcome. Weights need
+            not sum to one. Empty = the model's own mixture.
+        k: Number of items wanted.
+        exclude_seen: Leave out every item the user (or the given history) has met before.
+        filters: Which items may be shown.
+        time: Milliseconds UTC of the request; None = right after the last event of the store, so that a log of the
+            past is served as of its own time.
+    """
+
+    user: RawId | None = None
+    history: tuple[PastEvent, ...] | None = None
+    surface: str | None = None
+    outcomes: Mapping[str, float] = field(default_factory=dict)
+    k: int = 20
+    exclude_seen: bool = True
+    filters: Filters = field(default_factory=Filters)
+    time: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what needs no catalogue.
+
+        Raises:
+            RequestError: naming the field.
+        """
+        if self.k < 1:
+            raise RequestError(f"must be at least 1, got {self.k}", field="k")
+        for name, weight in self.outcomes.items():
+            if not math.isfinite(weight) or weight < 0:
+                raise RequestError(f"the weight of {name!r} must be 0 or more, got {weight}", field="outcomes")
+        if self.outcomes and not sum(self.outcomes.values()) > 0:
+            raise RequestError("at least one outcome needs a weight above 0", field="outcomes")
+        for name, value in (("time", self.time), *(("history.time", event.time) for event in self.history or ())):
+            if value is not None and not _OLDEST <= value <= _LATEST:
+                raise RequestError(f"{value} is no time in milliseconds since 1970", field=name)

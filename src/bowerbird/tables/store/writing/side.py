@@ -1,0 +1,77 @@
+"""Tables kept as rows (items, users, collections, links, labels, clips): merging one bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from bowerbird.tables.errors import TableError
+from bowerbird.tables.schema import TableSpec
+from bowerbird.tables.store.keys import stable_keys
+
+
+@dataclass(frozen=True)
+class MergedRows:
+    """One bucket after a merge.
+
+    Attributes:
+        rows: The rows, sorted by the key of the table.
+        accepted: How many of the new rows are now in the table and were not there before.
+        content: Hash of the rows, independent of their order.
+    """
+
+    rows: pl.DataFrame
+    accepted: int
+    content: str
+
+
+def merge_rows(spec: TableSpec, old: pl.DataFrame | None, new: pl.DataFrame) -> MergedRows:
+    """Adds rows to a bucket: the last row of a key wins in upsert tables, exact duplicates are dropped elsewhere.
+
+    Args:
+        spec: The table.
+        old: Rows already stored, or None.
+        new: Rows in order of arrival.
+    """
+    before = old.height if old is not None else 0
+    rows = _concat(spec, old, new)
+    rows = rows.with_columns(_as_text(rows), (pl.int_range(pl.len()) >= before).alias("__new"))
+    if spec.upsert:
+        known = set(rows["__text"].head(before).to_list())
+        rows = rows.unique(subset=list(spec.key), keep="last", maintain_order=True)
+        fresh = rows.filter("__new")["__text"]
+        accepted = len(fresh) - fresh.is_in(list(known)).sum() if known else len(fresh)
+    else:
+        rows = rows.unique(subset="__text", keep="first", maintain_order=True)
+        accepted = int(rows["__new"].sum())
+    rows = rows.sort(list(spec.key), maintain_order=True)
+    content = f"{int(stable_keys(rows['__text']).sum(dtype=np.uint64)):016x}"
+    return MergedRows(rows.drop("__text", "__new"), accepted, content)
+
+
+def _concat(spec: TableSpec, old: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
+    if old is None:
+        return new
+    for name in set(old.columns) & set(new.columns):
+        was, now = old.schema[name], new.schema[name]
+        if was != now and pl.Null not in (was, now) and not (was.is_numeric() and now.is_numeric()):
+            raise TableError(
+                f"the store holds {was} and the new rows bring {now}",
+                table=spec.name,
+                column=name,
+                fix="give the column the same type as before, or make a new store",
+            )
+    return pl.concat([old, new], how="diagonal_relaxed")
+
+
+def _as_text(rows: pl.DataFrame) -> pl.Expr:
+    """One text a row that is equal for equal rows: columns in order of name, empty cells leave no trace."""
+    encoded = [
+        pl.when(pl.col(name).is_not_null()).then(
+            pl.format("{}={}", pl.lit(name), pl.struct(name).struct.json_encode())
+        )
+        for name in sorted(rows.columns)
+    ]
+    return pl.concat_str(encoded, separator="\x1f", ignore_nulls=True).alias("__text")

@@ -1,0 +1,33 @@
+"""The wall in time: every read of training and evaluation goes through a `View`."""
+
+from bowerbird.tables.view.examples import BlendedBatch, BlendedExamples, SlateFilter
+from bowerbird.tables.view.rows.events import EventRows, HeldOut, VisibleEvents
+from bowerbird.tables.view.rows.histories import HistoryBatch
+from bowerbird.tables.view.rows.slates import Slate, SlateBatch, Slates
+from bowerbird.tables.view.rows.source import EVALUATION_PREFIX
+from bowerbird.tables.view.rows.trends import TrendTable
+from bowerbird.tables.view.splits import Split, leave_last_out, time_split
+from bowerbird.tables.view.view import View
+from bowerbird.tables.view.walls import LastOut, TimeWall, Wall
+
+__all__ = [
+    "EVALUATION_PREFIX",
+    "BlendedBatch",
+    "BlendedExamples",
+    "EventRows",
+    "HeldOut",
+    "HistoryBatch",
+    "LastOut",
+    "Slate",
+    "SlateBatch",
+    "SlateFilter",
+    "Slates",
+    "Split",
+    "TimeWall",
+    "TrendTable",
+    "View",
+    "VisibleEvents",
+    "Wall",
+    "leave_last_out",
+    "time_split",
+]
