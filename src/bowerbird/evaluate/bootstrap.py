@@ -2,8 +2,9 @@
 
 Shapes: C cases, T targets, U users with a case, J statistics, R resamples.
 
-Every figure here is a ratio of sums, Σ numerator / Σ denominator over cases (a mean has denominator 1). The same draws
-of users serve all statistics of one `UserBootstrap`, so differences and ratios of models are paired.
+Every figure here is a ratio of sums, Σ numerator / Σ denominator over cases (a mean has denominator 1). The
+same draws of users serve all statistics of one `UserBootstrap`, so differences and ratios of models are
+paired.
 """
 
 from __future__ import annotations
@@ -158,7 +159,8 @@ class UserBootstrap:
     def over_seeds(self, estimates: Sequence[Estimate]) -> Estimate:
         """The mean over training seeds; each resample also draws seeds with replacement.
 
-        So the interval carries both the choice of users and the luck of training. With one seed nothing changes.
+        So the interval carries both the choice of users and the luck of training. With one seed nothing
+        changes.
         """
         if len(estimates) == 1:
             return estimates[0]

@@ -25,7 +25,8 @@ class Protocol:
     """The rules of an evaluation in words, printed with every number.
 
     name: short name; targets: what counts as a target; history: what a model may read; seen: the seen rule;
-    universe: the items that are ranked; slates: slate rule of the data; event_ties: order of simultaneous events;
+    universe: the items that are ranked; slates: slate rule of the data; event_ties: order of simultaneous
+    events;
     score_ties: order of equal scores; walls: the two walls; notes: counts of what was left out, and why.
     """
 
@@ -85,9 +86,9 @@ class Cases:
 
     user: int32 (C,); history_end: int64 (C,) absolute row, exclusive; time: int64 (C,) ms UTC of the request;
     surface: int16 (C,) of the first target.
-    target_offsets: int64 (C + 1,); target_item: int32 (T,) distinct inside a case; target_actions: uint32 (T,);
-    target_time: int64 (T,); target_surface: int16 (T,); target_count: int64 (T,) positive events of the item in
-    training (0 = cold).
+    target_offsets: int64 (C + 1,); target_item: int32 (T,) distinct inside a case;
+    target_actions: uint32 (T,); target_time: int64 (T,); target_surface: int16 (T,);
+    target_count: int64 (T,) positive events of the item in training (0 = cold).
     view: where histories are read; earlier: the view before the targets; train: the view training may use.
     live: events of other users between `earlier`'s wall and a case's time may be used (they had happened).
     exclude_seen: items the user already acted on are left out of lists (and of targets).
@@ -154,7 +155,7 @@ class Cases:
         return Seen(offsets, self.log.item[rows], self.n_items)
 
     def seen(self) -> Seen:
-        """The items every model must leave out: those of the history, or none where the protocol keeps them."""
+        """The items every model must leave out: those of the history, or none where all may stay."""
         return self._seen
 
     @cached_property

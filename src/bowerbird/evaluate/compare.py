@@ -31,8 +31,9 @@ CUTOFFS = (1, 5, 10, 20, 50, 100)
 class ModelResult:
     """One model: the mean over its seeds and the interval over users (and seeds).
 
-    metrics: `"ndcg@10"` -> interval. segments: kind (`"warmth"`, `"popularity"`, `"action"`) -> part -> recall of the
-    part's targets at the comparison's cut-off. difference, ratio: paired against the best baseline.
+    metrics: `"ndcg@10"` -> interval. segments: kind (`"warmth"`, `"popularity"`, `"action"`) -> part ->
+    recall of the part's targets at the comparison's cut-off. difference, ratio: paired against the best
+    baseline.
     lists: coverage, unique_share, mean_popularity and, where features were given, intra_list_diversity.
     seed_values: metric -> one figure a seed. seconds: time to recommend for all cases, mean over seeds.
     """
@@ -122,8 +123,8 @@ def compare(
     """Ask every model for its lists, hold them to the contract, and measure.
 
     Args:
-        recommenders: models; those with one `name` are seeds of one model and are averaged. A recommender with a
-            true attribute `is_baseline` is a baseline; its attribute `note`, if any, is printed.
+        recommenders: models; those with one `name` are seeds of one model and are averaged. A recommender
+            with a true attribute `is_baseline` is a baseline; its attribute `note`, if any, is printed.
         cases: the questions.
         title: of the table.
         metrics: names in `METRICS`; every one is taken at every cut-off.

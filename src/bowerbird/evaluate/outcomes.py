@@ -1,8 +1,8 @@
 """The outcome x outcome matrix: ask for one outcome, see whose targets are found.
 
-Shapes: C cases, T targets, k list length. Source: PinRec A6 (conditioning test): rows are the condition the whole
-budget went to, columns the true action of the target, cells the recall of that column's targets; the lift is the
-paired ratio to the row of the unconditioned model.
+Shapes: C cases, T targets, k list length. Source: PinRec A6 (conditioning test): rows are the condition the
+whole budget went to, columns the true action of the target, cells the recall of that column's targets; the
+lift is the paired ratio to the row of the unconditioned model.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Answer = Ranking | VectorLists
 class OutcomeMatrix:
     """Recall by condition and true action.
 
-    rows: conditions; columns: true actions; recall[row][column]; lift[row][column] against `reference` (empty where
-    there is none); share[column]: share of all targets that carry the action (its rarity).
+    rows: conditions; columns: true actions; recall[row][column]; lift[row][column] against `reference`
+    (empty where there is none); share[column]: share of all targets that carry the action (its rarity).
     """
 
     title: str
@@ -69,8 +69,9 @@ def outcome_matrix(
     """Measure what each condition retrieves.
 
     Args:
-        answers: condition -> its lists for all cases; a sequence of answers counts as seeds. `VectorLists` are measured
-            by unordered recall (found in any vector's list), so give every condition the same number of vectors.
+        answers: condition -> its lists for all cases; a sequence of answers counts as seeds. `VectorLists`
+            are measured by unordered recall (found in any vector's list), so give every condition the same
+            number of vectors.
         cases: the cases.
         k: cut-off (of one vector's list for `VectorLists`).
         reference: the condition the lifts are taken against, e.g. the unconditioned one.

@@ -22,7 +22,8 @@ class Positives:
     """Positive events in the order of the store: a user's events are neighbours, oldest first.
 
     row: int64 (P,) ascending absolute rows; user, item: int32 (P,); time: int64 (P,) ms UTC;
-    actions: uint32 (P,) bit masks; request: int32 (P,) slate or -1. n_users, n_items: sizes of the dense id spaces.
+    actions: uint32 (P,) bit masks; request: int32 (P,) slate or -1. n_users, n_items: sizes of the dense id
+    spaces.
     """
 
     row: NDArray[np.int64]
@@ -64,13 +65,13 @@ class Positives:
     def ranges(
         self, user_C: NDArray[np.int32], history_end_C: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Positions (low, high) of each user's events before an absolute row; low == high where there are none."""
+        """Positions (low, high) of each user's events before an absolute row; equal where none."""
         low = self.first[user_C]
         high = np.minimum(np.searchsorted(self.row, history_end_C), low + self.count[user_C])
         return low, np.maximum(high, low)
 
     def first_item_row(self, user_X: NDArray[np.int32], item_X: NDArray[np.int32]) -> NDArray[np.int64]:
-        """int64 (X,) row of each user's first positive event with an item that they do act on at some time."""
+        """int64 (X,) row of each user's first positive event with an item they act on at some time."""
         return self._first_row(self.item, self.n_items, user_X, item_X)
 
     def first_request_row(self, user_X: NDArray[np.int32], request_X: NDArray[np.int32]) -> NDArray[np.int64]:

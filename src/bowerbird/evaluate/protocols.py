@@ -33,7 +33,8 @@ def leave_last_out_cases(
     limit: int | None = None,
     seed: int = 0,
 ) -> Cases:
-    """One case a user: the first positive event `view` shows and `earlier` does not (the literature's protocol).
+    """One case a user: the first positive event `view` shows and `earlier` does not (the literature's
+    protocol).
 
     Args:
         view: shows the targets, e.g. `View(store)`.
@@ -75,14 +76,15 @@ def next_event_cases(
 ) -> Cases:
     """Every positive event between the walls is a case; its history ends right before it (rolling).
 
-    Rolling means live: a model may use what had happened before the case's time, by anybody, but its parameters are
-    those learnt before the wall.
+    Rolling means live: a model may use what had happened before the case's time, by anybody, but its
+    parameters are those learnt before the wall.
 
     Args:
         view: shows the targets.
         earlier: the view behind the wall.
         train: what training may read, for warm and cold; `earlier` when left out.
-        same_session_only: only events with an earlier positive event of the user in the same slate (`request`).
+        same_session_only: only events with an earlier positive event of the user in the same slate
+            (`request`).
         exclude_seen: leave items of the history out of lists and targets.
         min_history: positive events a user needs before the target.
         limit: sample at most this many cases.
@@ -104,7 +106,7 @@ def next_event_cases(
         Protocol(
             name="next event, rolling",
             targets=f"each positive event after the wall{session}",
-            history="the user's positive events before it; everybody's events before its time for live statistics",
+            history="the user's positive events before it; everybody's events before its time for counts",
             **_shared(view, earlier, exclude_seen),
         ),
         exclude_seen=exclude_seen,

@@ -2,8 +2,8 @@
 
 Shapes: C cases, k list length, I items, X scores given.
 
-Tie rule, the same for every model: higher score first; among equal scores the lower dense item id first. Ids are
-assigned at ingest without looking at any model or target, so a target gains nothing from a tie.
+Tie rule, the same for every model: higher score first; among equal scores the lower dense item id first. Ids
+are assigned at ingest without looking at any model or target, so a target gains nothing from a tie.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Recommender(Protocol):
     def recommend(self, cases: Cases, k: int) -> Ranking:
         """The best `k` items of each case.
 
-        It may read `cases.view` only up to each case's `history_end` (and, where `cases.live`, other users' events
-        before the case's time), must leave out `cases.seen()` and must not look at the targets.
+        It may read `cases.view` only up to each case's `history_end` (and, where `cases.live`, other users'
+        events before the case's time), must leave out `cases.seen()` and must not look at the targets.
         `rank_scores` does the masking, the cut and the tie rule.
         """
         ...
@@ -115,7 +115,7 @@ def top_k(scores_CI: NDArray[Any], k: int) -> Ranking:
 
 
 def _settle_ties(scores_CI: NDArray[Any], chosen: NDArray[Any], best: NDArray[Any]) -> None:
-    """Where equal scores straddle the cut, put the lowest ids inside. Changes `chosen` and `best` in place."""
+    """Where equal scores straddle the cut, put the lowest ids inside. Changes both arrays in place."""
     cut = best.min(axis=1)
     equal_outside = (scores_CI == cut[:, None]).sum(axis=1) > (best == cut[:, None]).sum(axis=1)
     rows = np.flatnonzero(equal_outside)
@@ -133,7 +133,8 @@ def rank_scores(scores_CI: NDArray[Any], cases: Cases, k: int) -> Ranking:
     """Seen items out, best k in, ties by the rule.
 
     Args:
-        scores_CI: floats (C, I), row c for case c, column i for dense item i. Overwritten where items were seen.
+        scores_CI: floats (C, I), row c for case c, column i for dense item i. Overwritten where items were
+        seen.
         cases: the C cases.
         k: list length.
     """
@@ -176,7 +177,8 @@ def check_ranking(ranking: Ranking, cases: Cases, k: int, *, name: str) -> None:
     """Hold a recommender to the contract, the same for all.
 
     Raises:
-        RankingError: wrong shape, an id outside the catalogue, a gap, a repeat, unsorted scores, or a seen item.
+        RankingError: wrong shape, an id outside the catalogue, a gap, a repeat, unsorted scores, or a seen
+        item.
     """
     items, scores = ranking.items, ranking.scores
     if items.shape != (len(cases), k) or scores.shape != items.shape:

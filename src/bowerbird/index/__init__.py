@@ -1,1 +1,12 @@
-"""Nearest neighbours behind one interface."""
+"""Nearest neighbours by inner product behind one interface: exact for small catalogues, approximate above.
+
+```python
+index = Index.build(vectors_ND, ids)            # kind chosen by size
+hits = index.search(queries_QD, k=100, allowed=only_these, exclude=[seen_of_query_0, seen_of_query_1])
+index.save(folder); index = Index.open(folder)  # memory-mapped
+```
+"""
+
+from bowerbird.index.base import Hits, Index, IndexConfig, VectorIndexError
+
+__all__ = ["Hits", "Index", "IndexConfig", "VectorIndexError"]

@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -103,21 +104,42 @@ def launch(fn: Callable[..., Any], n: int, *args: Any, threads: int | None = Non
         return results
 
 
+@dataclass(frozen=True)
+class _Word:
+    """The last word of a process: its result, or a traceback and when it failed."""
+
+    result: Any = None
+    trouble: str = ""
+    moment: float = 0.0
+
+
 def _collect(pipes: list[Connection]) -> list[Any]:
-    results: dict[int, Any] = {}
-    open_pipes = {id(pipe): rank for rank, pipe in enumerate(pipes)}
-    while len(results) < len(pipes):
-        for ready in wait([p for p in pipes if id(p) in open_pipes]):
-            assert isinstance(ready, Connection)
-            rank = open_pipes.pop(id(ready))
-            try:
-                ok, value = ready.recv()
-            except EOFError:
-                raise ProcessError(f"process {rank} of {len(pipes)} ended without a word (killed?)") from None
-            if not ok:
-                raise ProcessError(f"process {rank} of {len(pipes)} failed:\n{value}")
-            results[rank] = value
-    return [results[rank] for rank in range(len(pipes))]
+    """What each process returned, by rank; raises at the first trouble."""
+    words: dict[int, _Word | None] = {}
+    while len(words) < len(pipes):
+        _listen(pipes, words, None)
+        if any(word is None or word.trouble for word in words.values()):
+            # The others fail as a consequence; wait a moment to know which came first.
+            time.sleep(0.5)
+            _listen(pipes, words, 0.0)
+            silent = [rank for rank, word in words.items() if word is None]
+            if silent:
+                raise ProcessError(f"process {silent[0]} of {len(pipes)} ended without a word (killed?)")
+            failed = {rank: word for rank, word in words.items() if word is not None and word.trouble}
+            rank, first = min(failed.items(), key=lambda pair: pair[1].moment)
+            raise ProcessError(f"process {rank} of {len(pipes)} failed:\n{first.trouble}")
+    return [word.result for _, word in sorted(words.items()) if word is not None]
+
+
+def _listen(pipes: list[Connection], words: dict[int, _Word | None], timeout: float | None) -> None:
+    """Take in what has been said; ``None`` stands for a process that ended without a word."""
+    silent = {pipe: rank for rank, pipe in enumerate(pipes) if rank not in words}
+    for ready in wait(list(silent), timeout):
+        assert isinstance(ready, Connection)
+        try:
+            words[silent[ready]] = ready.recv()
+        except EOFError:
+            words[silent[ready]] = None
 
 
 def _member(
@@ -137,15 +159,13 @@ def _member(
         dist.init_process_group(
             _backend(), init_method=f"file://{meeting}", rank=rank, world_size=n, timeout=_TIMEOUT
         )
-        try:
-            result = fn(*args)
-            dist.barrier()
-        finally:
-            dist.destroy_process_group()
-        pipe.send((True, result))
-    except BaseException:  # the parent must hear of anything, Ctrl-C included
+        result = fn(*args)
+        dist.barrier()
+        dist.destroy_process_group()
+        pipe.send(_Word(result))
+    except BaseException:  # the parent must hear of anything, Ctrl-C included, and before the others notice
         with contextlib.suppress(OSError):
-            pipe.send((False, traceback.format_exc()))
+            pipe.send(_Word(trouble=traceback.format_exc(), moment=time.monotonic()))
         raise SystemExit(1) from None
     finally:
         pipe.close()

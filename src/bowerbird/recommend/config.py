@@ -68,6 +68,7 @@ class PinRecConfig:
         epochs, learning_rate, weight_decay, warmup_steps, gradient_clip, precision, ema, patience: as named.
         validate_every: epochs between validations.
         max_minutes: stop training after this wall time (0 = no limit).
+        validation_cases: most held-out events a validation asks for.
         seed: seed of weights, sampling and order.
     """
 
@@ -123,6 +124,7 @@ class PinRecConfig:
     patience: int = 3
     validate_every: int = 1
     max_minutes: float = 0.0
+    validation_cases: int = 10_000
     seed: int = 0
 
     @classmethod

@@ -86,7 +86,7 @@ class PinRecExamples:
         self._view, self._config, self._conditions, self._seed = view, config, conditions, seed
         self._edges_s = offset_edges(config.offset_buckets)
         rows, users, times = view.positives.row, view.positives.user, view.positives.time
-        self._rows = rows
+        self._rows, self._times = rows, times
         self._start, self._stop = _windows(users, config.history_length + 1, config.windows)
         if config.recent_days:
             recent = times[self._stop - 1] >= view.end_time - int(config.recent_days * 86_400_000)
@@ -102,6 +102,11 @@ class PinRecExamples:
     def positions(self) -> int:
         """Positions with a successor per epoch."""
         return int(self._sizes.sum())
+
+    @property
+    def time_range(self) -> tuple[int, int]:
+        """Time of the first and the last event trained on, int ms."""
+        return int(self._times[self._start].min()), int(self._times[self._stop - 1].max())
 
     def __len__(self) -> int:
         return len(self._cuts(np.sort(self._sizes)))

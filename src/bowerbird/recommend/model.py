@@ -189,7 +189,7 @@ class PinRec(nn.Module):
         if self.config.mask_same_user:
             columns = negatives.locate(torch.where(real_BN, batch.tokens.item, -1))
             blocked_BM = torch.zeros(len(columns), len(draw.ids_M) + 1, dtype=torch.bool, device=columns.device)
-            blocked_BM.scatter_(1, columns, True)  # -1 is the spare last column
+            blocked_BM.scatter_(1, torch.where(columns < 0, len(draw.ids_M), columns), True)  # a spare last column
             blocked_BM = blocked_BM[:, :-1]
         logits = len(anchor_PE) * len(draw.ids_M)
         lse_P = negative_logsumexp(

@@ -42,7 +42,7 @@ class Catalogue:
         )
         titles = [table.title_column] if table.title_column else []
         wanted = [Columns.ITEM, *titles, *self.category_columns, *self._facts]
-        self._shown = table.frame.select(dict.fromkeys(wanted))
+        self._shown = table.frame.select(list(dict.fromkeys(wanted)))
 
     def __len__(self) -> int:
         return len(self._table)
@@ -50,7 +50,9 @@ class Catalogue:
     def cards(self, items: Sequence[int] | np.ndarray) -> list[ItemCard]:
         """Cards of dense items, in the order given."""
         codes = np.asarray(items, dtype=np.int64)
-        return [self._card(row, int(code)) for row, code in zip(self._shown[codes].to_dicts(), codes, strict=True)]
+        return [
+            self._card(row, int(code)) for row, code in zip(self._shown[codes].to_dicts(), codes, strict=True)
+        ]
 
     def _card(self, row: dict[str, Any], code: int) -> ItemCard:
         title = row[self._table.title_column] if self._table.title_column else None
@@ -62,13 +64,17 @@ class Catalogue:
             )  # fmt: skip
         facts = {name: fact for name in self._facts if (fact := _fact(row[name])) is not None}
         raw = row[Columns.ITEM]
-        return ItemCard(raw, str(raw if title is None else title), tuple(categories), facts, int(self._counts[code]))
+        return ItemCard(
+            raw, str(raw if title is None else title), tuple(categories), facts, int(self._counts[code])
+        )
 
     @cached_property
     def _titles(self) -> pl.Series:
         column = self._table.title_column
         ids = self._table.frame[Columns.ITEM].cast(pl.String)
-        titles = self._table.frame[column].cast(pl.String).fill_null("") + " " if column else ids.str.slice(0, 0)
+        titles = (
+            self._table.frame[column].cast(pl.String).fill_null("") + " " if column else ids.str.slice(0, 0)
+        )
         return folded(titles + ids)
 
     def search(self, query: str, limit: int, filters: Filters | None = None) -> np.ndarray:
@@ -107,7 +113,9 @@ class Catalogue:
         """The category columns with their most frequent values."""
         facets = []
         for name, values in self._members.items():
-            counts = sorted(((value, len(items)) for value, items in values.items()), key=lambda v: (-v[1], v[0]))
+            counts = sorted(
+                ((value, len(items)) for value, items in values.items()), key=lambda v: (-v[1], v[0])
+            )
             facets.append(Facet(name, tuple(counts[:_FACET_VALUES])))
         return tuple(facets)
 

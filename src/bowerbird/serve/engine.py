@@ -1,6 +1,7 @@
 """The engine: a request in, a response out, no HTTP.
 
-The road of a request: history -> generate (encode, generate, retrieve on the model side) -> guard -> answer. When the
+The road of a request: history -> generate (encode, generate, retrieve on the model side) -> guard -> answer.
+    When the
 model cannot answer (unknown user, empty history, a failure), recent popularity does, and the answer says so.
 """
 
@@ -83,8 +84,8 @@ class Engine:
     def recommend(self, request: Request) -> Response:
         """Answers a request; see `Request` for what can be asked.
 
-        An unknown user, an empty history or a failing model is answered by recent popularity with a note. Where fewer
-        than k items may be shown, all of them come, with a note.
+        An unknown user, an empty history or a failing model is answered by recent popularity with a note.
+        Where fewer than k items may be shown, all of them come, with a note.
 
         Raises:
             RequestError: An outcome, action or category column that does not exist.
@@ -160,11 +161,14 @@ class Engine:
         if code >= 0:
             return code
         hint = did_you_mean(str(name), [str(surface) for surface in self.store.surfaces])
-        notes.append(Note("unknown_surface", f"surface {str(name)[:80]!r} is unknown, the usual one is used; {hint}"))
+        notes.append(
+            Note("unknown_surface", f"surface {str(name)[:80]!r} is unknown, the usual one is used; {hint}")
+        )
         return self.people.usual_surface
 
     def _generate(
-        self, past: Past, shares: Mapping[str, float], k: int, surface: int, now: int, allowed: np.ndarray | None,
+        self, past: Past, shares: Mapping[str, float], k: int, surface: int, now: int, allowed: np.ndarray |
+            None,
         exclude: np.ndarray, watch: Stopwatch, notes: list[Note],
     ) -> Candidates | None:  # fmt: skip
         started = time.perf_counter()
@@ -184,7 +188,9 @@ class Engine:
 
     def _too_few(self, n: int, request: Request, allowed: np.ndarray | None) -> Note:
         if request.k > self.store.n_items:
-            text = f"{request.k} items were asked for, the catalogue has {self.store.n_items}; {n} may be shown"
+            text = (
+                f"{request.k} items were asked for, the catalogue has {self.store.n_items}; {n} may be shown"
+            )
         elif allowed is not None:
             text = f"only {n} items pass the filters"
         else:
@@ -201,7 +207,8 @@ class Engine:
     # --- items and users
 
     def similar(self, item: RawId, k: int = 20) -> Similar:
-        """Items like `item`: by the model's vectors, else by content, else recent popularity; the answer says which.
+        """Items like `item`: by the model's vectors, else by content, else recent popularity; the answer
+        says which.
 
         Raises:
             RequestError: `k` is below 1.
@@ -225,12 +232,16 @@ class Engine:
                     text = "the model does not know this item yet; compared by its categories"
                     notes.append(Note("not_indexed", text))
             else:
-                notes.append(Note("unknown_item", f"item {str(item)[:80]!r} is unknown; showing what is popular"))
+                notes.append(
+                    Note("unknown_item", f"item {str(item)[:80]!r} is unknown; showing what is popular")
+                )
         with watch.stage("guard"):
             if not picked:
                 stage = "popularity"
                 if code >= 0:
-                    notes.append(Note("no_neighbours", "nothing is known about this item; showing what is popular"))
+                    notes.append(
+                        Note("no_neighbours", "nothing is known about this item; showing what is popular")
+                    )
                 picked = fill([], k, self.popularity, allowed=None, exclude=np.array([code], np.int32))
             if len(picked) < k:
                 notes.append(Note("fewer_items", f"{k} items were asked for, {len(picked)} can be shown"))
@@ -249,7 +260,9 @@ class Engine:
             raise UnknownEntityError(f"item {str(item)[:80]!r} is unknown; search the catalogue for its id")
         return self.catalogue.cards([code])[0]
 
-    def items(self, search: str = "", limit: int = 20, filters: Filters | None = None) -> tuple[ItemCard, ...]:
+    def items(
+        self, search: str = "", limit: int = 20, filters: Filters | None = None
+    ) -> tuple[ItemCard, ...]:
         """Items whose title or id holds every word of `search`, most popular first.
 
         Raises:
@@ -285,7 +298,9 @@ class Engine:
             events=len(self.store.events),
             first=first,
             last=last,
-            outcomes=tuple(Outcome(name, share / total, counts.get(name, 0)) for name, share in known.items()),
+            outcomes=tuple(
+                Outcome(name, share / total, counts.get(name, 0)) for name, share in known.items()
+            ),
             actions=tuple(manifest.actions),
             surfaces=tuple(str(surface) for surface in self.store.surfaces),
             facets=self.catalogue.facets(),
@@ -325,7 +340,9 @@ class Stopwatch:
         return {name: round(elapsed, 3) for name, elapsed in (*self._stages.items(), ("total", total))}
 
 
-def _shares(weights: Mapping[str, float], found: Candidates | None, picked: list[Picked]) -> tuple[Share, ...]:
+def _shares(
+    weights: Mapping[str, float], found: Candidates | None, picked: list[Picked]
+) -> tuple[Share, ...]:
     budget = Counter[str]()
     for vector in found.vectors[0] if found is not None else ():
         budget[vector.outcome] += vector.budget

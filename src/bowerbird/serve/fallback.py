@@ -22,7 +22,8 @@ _ENOUGH_EVENTS = 1000
 class Popularity:
     """Items by number of positive events in the last 30 days of the log.
 
-    Where those hold fewer than 1,000 positive events the window doubles until they do, or until it spans the log.
+    Where those hold fewer than 1,000 positive events the window doubles until they do, or until it spans the
+    log.
 
     Args:
         view: What may be counted.
@@ -56,7 +57,9 @@ class Popularity:
     def _order(self) -> np.ndarray:
         return np.argsort(-self.counts, kind="stable").astype(np.int32)
 
-    def best(self, k: int, *, allowed: np.ndarray | None, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def best(
+        self, k: int, *, allowed: np.ndarray | None, exclude: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The k most popular items that may be shown.
 
         Args:

@@ -19,8 +19,8 @@ UNSPECIFIED = "any"
 
 @dataclass(frozen=True)
 class QueryVector:
-    """One generated vector: the outcome it was generated for, its step (from 1), the time offset it aims at, and how
-    many candidates it was allowed to fetch."""
+    """One generated vector: the outcome it was generated for, its step (from 1), the time offset it aims at,
+    and how many candidates it was allowed to fetch."""
 
     outcome: str
     step: int
@@ -103,5 +103,5 @@ class Generator(Protocol):
         ...
 
     def similar(self, items: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> Neighbours:
-        """Items near each of `items` int32 (Q,), themselves left out; a row is all -1 where an item is not indexed."""
-        ...
+        """Items near each of `items` int32 (Q,), themselves left out; a row is all -1 where an item is not
+        indexed.""" ...

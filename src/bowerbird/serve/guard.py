@@ -26,8 +26,8 @@ class Picked:
 def keep(found: Candidates, k: int, *, allowed: np.ndarray | None, exclude: np.ndarray) -> list[Picked]:
     """The first k candidates of the only history in `found` that may be shown, each once.
 
-    The generator was told the same rules; they are checked here again, because what a person sees must not depend on
-    how well an index filters.
+    The generator was told the same rules; they are checked here again, because what a person sees must not
+    depend on how well an index filters.
 
     Args:
         found: Candidates of one history.
@@ -53,7 +53,8 @@ def fill(picked: list[Picked], k: int, popular: Popularity, *, allowed: np.ndarr
          stage: Stage = "popularity") -> list[Picked]:  # fmt: skip
     """`picked`, followed by popular items that may be shown until there are k, or none are left.
 
-    A filled-in item scores 0 after the model's own: its share of the log is on another scale than their scores.
+    A filled-in item scores 0 after the model's own: its share of the log is on another scale than their
+    scores.
     """
     missing = k - len(picked)
     if missing <= 0:

@@ -110,7 +110,11 @@ class People:
         surfaces = self._store.surfaces.decode(events.surface[rows])
         entries = (
             TimelineEvent(
-                card, int(time), tuple(name for bit, name in enumerate(names) if int(mask) >> bit & 1), where, bool(good)
+                card,
+                int(time),
+                tuple(name for bit, name in enumerate(names) if int(mask) >> bit & 1),
+                where,
+                bool(good),
             )
             for card, time, mask, where, good in zip(
                 cards, events.time[rows], events.actions[rows], surfaces, positive, strict=True
@@ -139,7 +143,9 @@ class People:
             moment = min(moment, now - 1) if event.time is None else min(event.time, now - 1)
             name = self.usual_action if event.action is None else event.action
             if name is not None and name not in actions:
-                raise RequestError(f"unknown action {name!r}; {did_you_mean(name, actions)}", field="history.action")
+                raise RequestError(
+                    f"unknown action {name!r}; {did_you_mean(name, actions)}", field="history.action"
+                )
             code = code_of(self._store.items, event.item)
             if code < 0:
                 unknown.append(event.item)
@@ -151,7 +157,8 @@ class People:
         seen = np.unique(np.asarray(items, dtype=np.int32))
         positive = self._store.is_positive(np.asarray(masks, dtype=np.uint32))
         order = [i for i in np.argsort(times, kind="stable") if positive[i]][-length:]
-        batch = _batch(*([column[i] for i in order] for column in (items, times, masks)), self.usual_surface)
+        kept_items, kept_times, kept_masks = ([column[i] for i in order] for column in (items, times, masks))
+        batch = _batch(kept_items, kept_times, kept_masks, self.usual_surface)
         return Past(batch, seen, (_left_out(unknown, len(history)),) if unknown else ())
 
 
@@ -169,7 +176,9 @@ def action_counts(store: Store) -> dict[str, int]:
 
 def _left_out(unknown: Sequence[RawId], total: int) -> Note:
     shown = ", ".join(str(item)[:40] for item in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-    return Note("unknown_item", f"{len(unknown)} of {total} items of the history are unknown and left out: {shown}")
+    return Note(
+        "unknown_item", f"{len(unknown)} of {total} items of the history are unknown and left out: {shown}"
+    )
 
 
 def _batch(items: Sequence[int], times: Sequence[int], masks: Sequence[int], surface: int) -> HistoryBatch:

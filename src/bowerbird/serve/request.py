@@ -34,7 +34,8 @@ class PastEvent:
     Attributes:
         item: Raw id.
         action: What was done with the item; None = the platform's most frequent positive action.
-        time: Milliseconds UTC; None = one minute after the entry before it, the last one a minute before the request.
+        time: Milliseconds UTC; None = one minute after the entry before it, the last one a minute before the
+            request.
     """
 
     item: RawId
@@ -64,15 +65,16 @@ class Request:
 
     Attributes:
         user: Raw id; None for an anonymous visitor.
-        history: Past events, oldest first, that stand in for the stored history of `user`; None = use the stored one.
+        history: Past events, oldest first, that stand in for the stored history of `user`; None = use the
+            stored one.
         surface: Where the answer is shown; None = the platform's most frequent surface.
-        outcomes: Outcome name to weight: the share of the answer that is looked for under that outcome. Weights need
-            not sum to one. Empty = the model's own mixture.
+        outcomes: Outcome name to weight: the share of the answer that is looked for under that outcome.
+            Weights need not sum to one. Empty = the model's own mixture.
         k: Number of items wanted.
         exclude_seen: Leave out every item the user (or the given history) has met before.
         filters: Which items may be shown.
-        time: Milliseconds UTC of the request; None = right after the last event of the store, so that a log of the
-            past is served as of its own time.
+        time: Milliseconds UTC of the request; None = right after the last event of the store, so that a log
+            of the past is served as of its own time.
     """
 
     user: RawId | None = None
@@ -94,9 +96,14 @@ class Request:
             raise RequestError(f"must be at least 1, got {self.k}", field="k")
         for name, weight in self.outcomes.items():
             if not math.isfinite(weight) or weight < 0:
-                raise RequestError(f"the weight of {name!r} must be 0 or more, got {weight}", field="outcomes")
+                raise RequestError(
+                    f"the weight of {name!r} must be 0 or more, got {weight}", field="outcomes"
+                )
         if self.outcomes and not sum(self.outcomes.values()) > 0:
             raise RequestError("at least one outcome needs a weight above 0", field="outcomes")
-        for name, value in (("time", self.time), *(("history.time", event.time) for event in self.history or ())):
+        for name, value in (
+            ("time", self.time),
+            *(("history.time", event.time) for event in self.history or ()),
+        ):
             if value is not None and not _OLDEST <= value <= _LATEST:
                 raise RequestError(f"{value} is no time in milliseconds since 1970", field=name)

@@ -69,7 +69,8 @@ class Note:
 
 @dataclass(frozen=True)
 class Share:
-    """Part of the answer: how many of its items an outcome was asked for (`budget`) and brought in (`items`)."""
+    """Part of the answer: how many of its items an outcome was asked for (`budget`) and brought in
+    (`items`)."""
 
     outcome: str
     weight: float
@@ -134,7 +135,8 @@ class Timeline:
 
 @dataclass(frozen=True)
 class UserCard:
-    """A user in search results: number of events, and time of the first and last one (ms UTC; None without events)."""
+    """A user in search results: number of events, and time of the first and last one (ms UTC; None without
+    events)."""
 
     id: RawId
     events: int
@@ -144,7 +146,8 @@ class UserCard:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Something a request can weigh: `default` is its share when nothing is asked, `events` how often it happened."""
+    """Something a request can weigh: `default` is its share when nothing is asked, `events` how often it
+    happened."""
 
     name: str
     default: float

@@ -1,4 +1,5 @@
-"""What every baseline shares: fit on a view, score in chunks, seen items out, popularity behind what it knows.
+"""What every baseline shares: fit on a view, score in chunks, seen items out, popularity behind what it
+knows.
 
 Shapes: B cases of a chunk, I items, k list length.
 """

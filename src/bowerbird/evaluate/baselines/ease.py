@@ -1,4 +1,5 @@
-"""EASE: the linear item-item model with a closed form (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data").
+"""EASE: the linear item-item model with a closed form (Steck, "Embarrassingly Shallow Autoencoders for
+Sparse Data").
 
 Shapes: B cases of a chunk, I items, S <= I items kept.
 """
@@ -22,8 +23,8 @@ from bowerbird.tables.errors import ConfigError
 class EASE(Baseline):
     """Each item as a ridge regression of all others: B = I - P / diag(P), P = (X'X + penalty I)^-1.
 
-    Memory grows with the square and time with the cube of the number of items, so beyond `max_items` only the most
-    popular are modelled; the rest follow by popularity and the note says so.
+    Memory grows with the square and time with the cube of the number of items, so beyond `max_items` only
+    the most popular are modelled; the rest follow by popularity and the note says so.
 
     Args:
         penalty: ridge penalty, in users.

@@ -1,7 +1,7 @@
 """iALS: implicit-feedback matrix factorisation by alternating least squares (the `implicit` library).
 
-Shapes: B cases of a chunk, I items, F factors. Source: Hu, Koren, Volinsky, "Collaborative Filtering for Implicit
-Feedback Datasets".
+Shapes: B cases of a chunk, I items, F factors. Source: Hu, Koren, Volinsky, "Collaborative Filtering for
+Implicit Feedback Datasets".
 """
 
 from __future__ import annotations

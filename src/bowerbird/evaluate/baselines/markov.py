@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Markov(Baseline):
-    """Scores are counts of "item directly after the last item" over all training users; popularity behind them.
+    """Scores are counts of "item directly after the last item" over all training users; popularity behind
+    them.
 
     Args:
         symmetric: also count the step backwards (what came directly before), which helps on short sequences.
@@ -50,6 +51,7 @@ class Markov(Baseline):
         scores = np.zeros((len(cases), cases.n_items), np.float32)
         known = np.flatnonzero(batch.lengths > 0)
         scores[known] = self._next[batch.item[known, 0]].toarray()
-        # A count of zero is no opinion. Within equal counts popularity would be a second rule, so the tie rule decides.
+        # A count of zero is no opinion. Within equal counts popularity would be a second rule, so the tie
+        # rule decides.
         scores[scores == 0] = -np.inf
         return scores

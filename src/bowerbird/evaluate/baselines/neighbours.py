@@ -26,8 +26,8 @@ _BLOCK = 2048
 class ItemKNN(Baseline):
     """Cosine of items over users, shrunk where few users support it, the best `neighbours` of each item kept.
 
-    sim(i, j) = n_ij / (sqrt(n_i n_j) + shrink). The score of an item is the sum of its similarities to the items
-    of the history, the one `back` places from the end weighted `decay ** back`.
+    sim(i, j) = n_ij / (sqrt(n_i n_j) + shrink). The score of an item is the sum of its similarities to the
+    items of the history, the one `back` places from the end weighted `decay ** back`.
 
     Args:
         neighbours: similar items kept for each item.
@@ -85,7 +85,7 @@ class ItemKNN(Baseline):
 
 
 def weighted_profiles(cases: Cases, decay: float) -> csr_array:
-    """Cases x items: `decay ** back` where the item's latest event is `back` places from the end of the history."""
+    """Cases x items: `decay ** back`, the item's latest event standing `back` places from the end."""
     from scipy.sparse import csr_array
 
     profiles = cases.profiles()

@@ -36,8 +36,9 @@ class Popularity(Baseline):
 class RecentPopularity(Baseline):
     """The items with most positive events in the last `window` ms before each case.
 
-    Only events strictly before the case's time count. Where the protocol is live (rolling) they come from the view the
-    histories come from, as they would for a running platform; else from the view before the wall.
+    Only events strictly before the case's time count. Where the protocol is live (rolling) they come from
+    the view the histories come from, as they would for a running platform; else from the view before the
+    wall.
 
     Args:
         window: milliseconds.

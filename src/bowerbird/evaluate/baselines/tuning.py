@@ -36,7 +36,8 @@ BASELINES: dict[str, type[Baseline]] = {
 """The baselines every report must show, by short name."""
 
 TUNING_EASE_ITEMS = 6_000
-"""EASE's penalty is tuned on at most this many items: its cost is cubic, and the best penalty hardly moves."""
+"""EASE's penalty is tuned on at most this many items: its cost is cubic, and the best penalty hardly
+moves."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def fitted_baselines(
     Args:
         train: what tuning fits on.
         cases: validation cases.
-        final: what the returned baselines are fitted on: `train`, or the later view before the test wall (which also
-            holds the validation events, the stronger choice).
+        final: what the returned baselines are fitted on: `train`, or the later view before the test wall
+            (which also holds the validation events, the stronger choice).
         names: short names.
         metric: what tuning maximises.
         seeds: random baselines are fitted once a seed.

@@ -1,8 +1,8 @@
 """Recall, hit rate, NDCG and MRR of each case, from the ranks of its targets.
 
 Shapes: C cases, T targets. Every function takes `ranks` int32 (T,) (0 = first, `MISSED` = absent), `offsets`
-int64 (C + 1,) delimiting each case's targets, and the cut-off k, and returns float64 (C,) in [0, 1]. Each case has
-at least one target; a case without any scores 0.
+int64 (C + 1,) delimiting each case's targets, and the cut-off k, and returns float64 (C,) in [0, 1]. Each
+case has at least one target; a case without any scores 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def hit_rate(ranks: Ranks, offsets: Offsets, k: int) -> NDArray[np.float64]:
 
 
 def ndcg(ranks: Ranks, offsets: Offsets, k: int) -> NDArray[np.float64]:
-    """Discounted gain 1 / log2(rank + 2) of the targets among the first k over that of the best possible list.
+    """Discounted gain 1 / log2(rank + 2) of the targets among the first k over that of the best possible
+    list.
 
     The best list has min(k, targets) hits on top.
 

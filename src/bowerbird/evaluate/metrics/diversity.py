@@ -1,4 +1,5 @@
-"""What the lists look like as a whole: coverage, unique items, variety inside a list, popularity of what is shown.
+"""What the lists look like as a whole: coverage, unique items, variety inside a list, popularity of what is
+shown.
 
 Shapes: C cases, k list length, I items, F features. `items_Ck` holds dense ids, -1 = empty place.
 """
@@ -31,11 +32,13 @@ def unique_share(items_Ck: NDArray[Any]) -> float:
 
 
 def intra_list_diversity(items_Ck: NDArray[Any], features_IF: Any) -> NDArray[np.float64]:
-    """float64 (C,): mean of 1 - cosine over the pairs inside each list; NaN with fewer than two described items.
+    """float64 (C,): mean of 1 - cosine over the pairs inside each list; NaN with fewer than two described
+    items.
 
     Args:
         items_Ck: lists.
-        features_IF: a row an item, dense or SciPy sparse: vectors, or 0/1 marks of its categories. Rows need no
+        features_IF: a row an item, dense or SciPy sparse: vectors, or 0/1 marks of its categories. Rows need
+        no
             unit length; items with a zero row are left out.
 
     >>> intra_list_diversity(np.array([[0, 1], [0, 2]]), np.array([[1.0, 0], [2, 0], [0, 3]])).tolist()

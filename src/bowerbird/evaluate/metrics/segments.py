@@ -27,7 +27,8 @@ def warmth(cases: Cases) -> Segments:
 
 
 def popularity_buckets(cases: Cases, edges: Sequence[int] = POPULARITY_EDGES) -> Segments:
-    """Targets by how many training events their item has: `"0"`, `"1-9"`, `"10-99"`, ...; empty ones left out.
+    """Targets by how many training events their item has: `"0"`, `"1-9"`, `"10-99"`, ...; empty ones left
+    out.
 
     Args:
         cases: the cases.

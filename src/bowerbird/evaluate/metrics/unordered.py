@@ -1,8 +1,8 @@
 """Unordered recall: a target counts as found if any of a case's M vectors has it in its own list.
 
 Shapes: C cases, M vectors a case, k list length of one vector, T targets.
-Source: PinRec A6. The metric grows with M even for a bad model, so M must be equal across compared models, and
-`budget_ranks` gives the version in which M vectors share one budget.
+Source: PinRec A6. The metric grows with M even for a bad model, so M must be equal across compared models,
+and `budget_ranks` gives the version in which M vectors share one budget.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ class Generator(Protocol):
 
 
 def unordered_ranks(lists: VectorLists, cases: Cases) -> NDArray[np.int32]:
-    """int32 (T,): the best place a target has in any vector's list; `rank < k` says found by unordered recall@k.
+    """int32 (T,): the best place a target has in any vector's list; `rank < k` says found by unordered
+    recall@k.
 
-    Feed it to `recall` for the macro version (mean over cases of the share found) and to `Statistic.of_targets` for
-    the micro version (share of all targets found). With M = 1 both are recall.
+    Feed it to `recall` for the macro version (mean over cases of the share found) and to
+    `Statistic.of_targets` for the micro version (share of all targets found). With M = 1 both are recall.
     """
     best = np.full(cases.n_targets, MISSED, np.int32)
     for vector in range(lists.vectors):
@@ -71,7 +72,8 @@ def unordered_ranks(lists: VectorLists, cases: Cases) -> NDArray[np.int32]:
 
 
 def budget_ranks(lists: VectorLists, cases: Cases, budget: int) -> NDArray[np.int32]:
-    """int32 (T,): 0 where the union of the vectors' lists holds the target when all M share one budget of items.
+    """int32 (T,): 0 where the union of the vectors' lists holds the target when all M share one budget of
+    items.
 
     Each vector gives its first budget // M items, the first budget % M vectors one more. Use with cut-off 1.
 

@@ -27,6 +27,7 @@ class KDPP:
         level: level of the families (for the balanced target).
         seed: of all draws.
         kind, gamma: the similarity, see :meth:`GroupIndex.kernel`.
+        kernel: a positive semi-definite similarity (N, N) to use instead, e.g. cosines of measured gradients.
         ridge: added to the diagonal, so that rows of one leaf can still meet.
         strength: share of draws made by the k-DPP, the others being uniform.
 
@@ -44,6 +45,7 @@ class KDPP:
         seed: int = 0,
         kind: KernelKind = "tree",
         gamma: float = 1.0,
+        kernel: np.ndarray | None = None,
         ridge: float = 0.1,
         strength: float = 0.5,
     ) -> None:
@@ -55,7 +57,10 @@ class KDPP:
         if not ridge > 0 or not 0 <= strength <= 1:
             raise GroupError("the ridge must be above 0 and the strength within [0, 1]")
         self.size, self._n, self._seed, self._strength = size, len(groups), seed, strength
-        values, self._vectors = np.linalg.eigh(groups.kernel(kind, gamma) + ridge * np.eye(len(groups)))
+        similar = groups.kernel(kind, gamma) if kernel is None else kernel
+        if similar.shape != (len(groups), len(groups)):
+            raise GroupError(f"the kernel has shape {similar.shape}, expected a square of {len(groups)} rows")
+        values, self._vectors = np.linalg.eigh(similar + ridge * np.eye(len(groups)))
         self._log_values = np.log(np.maximum(values, 1e-12))
         self._log_forward = _log_polynomials(self._log_values, size)
         self.inclusion = strength * self._exact_inclusion() + (1 - strength) * size / len(groups)

@@ -61,7 +61,8 @@ class GroupIndex:
         n, self.levels = len(lengths), len(columns)
         self._codes = np.zeros((n, self.levels), dtype=np.int64)
         self._names: list[list[tuple[str, ...]]] = []
-        above, names_above = np.zeros(n, dtype=np.int64), [()] if n else []
+        above = np.zeros(n, dtype=np.int64)
+        names_above: list[tuple[str, ...]] = [()]
         for level, column in enumerate(columns):
             ended = lengths <= level
             values, own = np.unique(column.astype(str), return_inverse=True)

@@ -25,15 +25,18 @@ CONSOLE = Path(__file__).parent.parent / "console"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 _ABOUT = """\
-Recommendations from one store with one model. Every answer says how it came about: the outcome, the generation step
-and the stage behind each item, timings by stage, the release that answered, and notes on whatever was not as asked.
+Recommendations from one store with one model. Every answer says how it came about: the outcome, the
+generation step and the stage behind each item, timings by stage, the release that answered, and notes on
+whatever was not as asked.
 An unknown user is no error: the answer falls back to what is popular and says so.
 """
 _FAULTS: dict[int | str, dict[str, Any]] = {
     413: {"model": messages.Faults, "description": "The body is too large."},
     422: {"model": messages.Faults, "description": "The request cannot be meant as written."},
 }
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": messages.Faults, "description": "There is none."}}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": messages.Faults, "description": "There is none."}
+}
 
 Search = Annotated[str, Query(max_length=200, description="Words to search for; empty: all.")]
 Limit = Annotated[int, Query(ge=1, le=messages.MAX_K, description="At most so many.")]
@@ -59,8 +62,8 @@ def create_app(engine: Engine, *, hosts: Collection[str] | None = LOCAL_HOSTS) -
 
 
 def _add_routes(app: FastAPI, engine: Engine) -> None:
-    # Routes are plain functions, so they run on worker threads; the response model is serialised by pydantic in one
-    # pass straight to bytes.
+    # Routes are plain functions, so they run on worker threads; the response model is serialised by pydantic
+    # in one pass straight to bytes.
     @app.post("/v1/recommendations", response_model=messages.Recommendations, tags=["recommend"])
     def recommendations(body: messages.RecommendationRequest) -> answered.Response:
         """Recommendations for a user, or for a history sent along."""
@@ -76,7 +79,12 @@ def _add_routes(app: FastAPI, engine: Engine) -> None:
         """Users whose id holds the search text, most active first."""
         return {"users": engine.users(search, limit)}
 
-    @app.get("/v1/users/{user:path}/history", response_model=messages.Timeline, responses=_NOT_FOUND, tags=["browse"])
+    @app.get(
+        "/v1/users/{user:path}/history",
+        response_model=messages.Timeline,
+        responses=_NOT_FOUND,
+        tags=["browse"],
+    )
     def history(user: str, limit: Limit = 100) -> answered.Timeline:
         """A user's events, newest first."""
         return engine.history(user, limit)
@@ -114,7 +122,9 @@ def _add_error_answers(app: FastAPI) -> None:
         for entry in error.errors():
             place = [str(part) for part in entry["loc"] if part not in ("body", "query", "path")]
             text = entry["msg"].removeprefix("Value error, ")
-            found.append(messages.Fault(code="invalid", field=".".join(place)[:200] or None, message=text[:500]))
+            found.append(
+                messages.Fault(code="invalid", field=".".join(place)[:200] or None, message=text[:500])
+            )
         return faults(422, found[:20])
 
     @app.exception_handler(asked.RequestError)

@@ -19,10 +19,9 @@ MAX_BODY = 256 * 1024
 
 _HEADERS = {
     # The page brings all it needs: nothing is loaded from, sent to, or framed by anyone else.
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src
+    'self'; " "base-uri 'none'; form-action 'none'; frame-ancestors 'none'", "x-content-type-options":
+    "nosniff", "referrer-policy": "no-referrer",
 }
 
 
@@ -40,9 +39,9 @@ def faults(status: int, found: list[Fault]) -> Response:
 class Limits:
     """ASGI middleware.
 
-    A request for a host this server does not answer to is refused (which stops web pages that point their own name at
-    a local server), a body over `MAX_BODY` is refused with 413 before it is held in memory, and an unexpected error
-    becomes a plain 500 with a reference that is found in the log, without a traceback.
+    A request for a host this server does not answer to is refused (which stops web pages that point their
+    own name at a local server), a body over `MAX_BODY` is refused with 413 before it is held in memory, and
+    an unexpected error becomes a plain 500 with a reference that is found in the log, without a traceback.
 
     Args:
         app: What is guarded.
@@ -59,7 +58,9 @@ class Limits:
             return
         headers = Headers(scope=scope)
         if self.hosts is not None and host_name(headers.get("host", "")) not in self.hosts:
-            await fault(421, "unknown_host", "this server does not answer to that host name")(scope, receive, send)
+            await fault(421, "unknown_host", "this server does not answer to that host name")(
+                scope, receive, send
+            )
             return
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > MAX_BODY:

@@ -39,7 +39,9 @@ class PastEvent(Incoming):
 
     item: RawId = Field(description="Item id.", examples=["318"])
     action: Name | None = Field(None, description="What was done; left out: the most usual positive action.")
-    time: Time | None = Field(None, description="Milliseconds UTC; left out: one minute after the entry before.")
+    time: Time | None = Field(
+        None, description="Milliseconds UTC; left out: one minute after the entry before."
+    )
 
 
 class Filters(Incoming):
@@ -71,7 +73,12 @@ class RecommendationRequest(Incoming):
         json_schema_extra={
             "examples": [
                 {"user": "1", "k": 10},
-                {"user": "1", "outcomes": {"love": 0.7, "any": 0.3}, "k": 10, "filters": {"exclude": {"genres": ["Horror"]}}},
+                {
+                    "user": "1",
+                    "outcomes": {"love": 0.7, "any": 0.3},
+                    "k": 10,
+                    "filters": {"exclude": {"genres": ["Horror"]}},
+                },
                 {"history": [{"item": "318"}, {"item": "296"}], "k": 10},
             ]
         },
@@ -81,7 +88,9 @@ class RecommendationRequest(Incoming):
     history: Annotated[list[PastEvent], Field(max_length=MAX_HISTORY)] | None = Field(
         None, description="Past events, oldest first, in place of the stored history."
     )
-    surface: Name | None = Field(None, description="Where the answer is shown; left out: the most frequent surface.")
+    surface: Name | None = Field(
+        None, description="Where the answer is shown; left out: the most frequent surface."
+    )
     outcomes: Annotated[dict[Name, Weight], Field(max_length=64)] = Field(
         default_factory=dict,
         description="Outcome to weight (need not sum to one); left out: the model's own mixture. "
@@ -90,14 +99,18 @@ class RecommendationRequest(Incoming):
     k: Annotated[StrictInt, Field(ge=1, le=MAX_K)] = Field(20, description="Number of items.")
     exclude_seen: bool = Field(True, description="Leave out what the user has met before.")
     filters: Filters = Field(default_factory=Filters, description="Which items may be shown.")
-    time: Time | None = Field(None, description="Time of the request, milliseconds UTC; left out: the log's end.")
+    time: Time | None = Field(
+        None, description="Time of the request, milliseconds UTC; left out: the log's end."
+    )
 
     def to_engine(self) -> engine.Request:
         """The request as the engine takes it."""
         history = self.history
         return engine.Request(
             user=self.user,
-            history=None if history is None else tuple(engine.PastEvent(e.item, e.action, e.time) for e in history),
+            history=None
+            if history is None
+            else tuple(engine.PastEvent(e.item, e.action, e.time) for e in history),
             surface=self.surface,
             outcomes=dict(self.outcomes),
             k=self.k,
@@ -113,7 +126,9 @@ class Item(Outgoing):
     id: int | str
     title: str = Field(examples=["Shawshank Redemption, The (1994)"])
     categories: list[str] = Field(examples=[["Crime", "Drama"]])
-    facts: dict[str, str | int | float] = Field(description="Numbers and short texts by column.", examples=[{"year": 1994}])
+    facts: dict[str, str | int | float] = Field(
+        description="Numbers and short texts by column.", examples=[{"year": 1994}]
+    )
     events: int = Field(description="Positive events in the store.")
 
 
@@ -121,7 +136,9 @@ class Why(Outgoing):
     """Where a recommendation comes from."""
 
     stage: Stage = Field(description="Who found it.")
-    outcome: str | None = Field(description="Outcome its vector was generated for; `any` = none in particular.")
+    outcome: str | None = Field(
+        description="Outcome its vector was generated for; `any` = none in particular."
+    )
     step: int | None = Field(description="Generation step, from 1.")
     offset: str | None = Field(description="Time offset the vector aims at.", examples=["now"])
 
@@ -159,7 +176,9 @@ class Recommendations(Outgoing):
     stage: Stage
     shares: list[Share]
     history_used: int = Field(description="Past events the model read.")
-    timings_ms: dict[str, float] = Field(examples=[{"history": 0.1, "encode": 2.1, "retrieve": 0.4, "total": 3.2}])
+    timings_ms: dict[str, float] = Field(
+        examples=[{"history": 0.1, "encode": 2.1, "retrieve": 0.4, "total": 3.2}]
+    )
     release: str
 
 
@@ -258,7 +277,9 @@ class Fault(Outgoing):
     """One thing wrong with a request."""
 
     code: str = Field(examples=["invalid"])
-    field: str | None = Field(None, description="The part of the request at fault.", examples=["outcomes.save"])
+    field: str | None = Field(
+        None, description="The part of the request at fault.", examples=["outcomes.save"]
+    )
     message: str
 
 

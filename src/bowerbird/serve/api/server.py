@@ -29,7 +29,9 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         found.close()
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise AddressError(f"cannot listen on {host}:{port}: {reason}; choose another --port or --host") from error
+        raise AddressError(
+            f"cannot listen on {host}:{port}: {reason}; choose another --port or --host"
+        ) from error
     return found
 
 

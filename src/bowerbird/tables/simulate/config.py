@@ -106,7 +106,7 @@ class SimulationConfig:
     repeat_filter: int = 64
     position_decay: float = 0.25
     rates: Mapping[str, float] = field(
-        default_factory=lambda: {"click": 0.26, "long_click": 0.10, "save": 0.06, "hide": 0.015}
+        default_factory=lambda: {"click": 0.30, "long_click": 0.12, "save": 0.07, "hide": 0.015}
     )
     affinity_gain: float = 3.0
     appeal_strength: float = 1.2

@@ -8,6 +8,7 @@ from bowerbird.tables.simulate.config import DAY_MS, SimulationConfig
 
 PERIODS_PER_DAY = 4
 PERIOD_MS = DAY_MS // PERIODS_PER_DAY
+_MILD = 0.7
 
 
 def popularity(config: SimulationConfig, birth_weight: np.ndarray, half_life_ms: np.ndarray, created: np.ndarray,
@@ -29,7 +30,7 @@ def cumulate(config: SimulationConfig, birth_weight: np.ndarray, half_life_ms: n
              order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Running sums of popularity over the items in `order`, one row per period.
 
-    Returns (popular, mild), float64[P, I + 1] each: sums of the weight and of its square root. The square root is what
+    Returns (popular, mild), float64[P, I + 1] each: sums of the weight and of a power of it below 1. The power is what
     the personal part of the policy uses: it knows the topic and still favours popular items, but less.
     """
     n_periods = config.n_days * PERIODS_PER_DAY
@@ -38,5 +39,5 @@ def cumulate(config: SimulationConfig, birth_weight: np.ndarray, half_life_ms: n
     for period in range(n_periods):
         weight = popularity(config, birth_weight, half_life_ms, created, period)[order]
         np.cumsum(weight, out=popular[period, 1:])
-        np.cumsum(np.sqrt(weight), out=mild[period, 1:])
+        np.cumsum(weight**_MILD, out=mild[period, 1:])
     return popular, mild

@@ -1,0 +1,128 @@
+"""PinRec under the learner contract: fit on a view, evaluate past it, emit item vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from bowerbird import __version__
+from bowerbird.evaluate.cases import Cases
+from bowerbird.evaluate.metrics.ranks import target_ranks
+from bowerbird.evaluate.protocols import next_event_cases
+from bowerbird.evaluate.report import Report
+from bowerbird.learn.artifact import Artifact
+from bowerbird.learn.contract import Learner
+from bowerbird.learn.run import Run
+from bowerbird.learn.signals import Signal
+from bowerbird.learn.settings import to_dict
+from bowerbird.learn.train import StepOutput, TrainConfig, TrainResult, train
+from bowerbird.nn import frequency_counter
+from bowerbird.recommend.catalogue import CatalogueEncoder
+from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.evaluation import report
+from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
+from bowerbird.recommend.model import PinRec
+from bowerbird.recommend.opened import OpenPinRec, build_model
+from bowerbird.recommend.recommender import PinRecRecommender
+from bowerbird.recommend.trends import DenseTrends
+from bowerbird.recommend.vocabulary import Conditions
+from bowerbird.tables.view import View
+
+
+class PinRecLearner(Learner[PinRecConfig]):
+    """Generative retrieval by PinRec (arXiv 2504.10507); see ``docs/systems/pinrec.md``."""
+
+    name: ClassVar[str] = "pinrec"
+    config_class: ClassVar[type] = PinRecConfig
+
+    def fit(self, view: View, *, valid: View | None = None, run: Run | None = None) -> Artifact:
+        """See :class:`bowerbird.learn.Learner`. Validation asks for the next event of a sample of held-out rows."""
+        run = run or Run(quiet=True, seed=self.config.seed)
+        run.seed_everything()
+        conditions, encoder = Conditions.of(view), CatalogueEncoder.fit(view.item_table())
+        examples = PinRecExamples(view, self.config, conditions, seed=run.seed)
+        counter = frequency_counter(view.n_items)
+        for (item,) in view.positives.columns("item"):
+            counter.update(torch.from_numpy(item.astype(np.int64)))
+        ids = torch.arange(view.n_items)
+        model = build_model(
+            self.config, conditions, encoder, view, counter.log_probability(ids), self._trends(view, examples)
+        )
+        model.items.unseen.copy_(counter.count(ids) == 0)
+
+        def step(batch: PinRecBatch, rng: torch.Generator) -> StepOutput:
+            loss = model.loss(batch, rng)
+            return StepOutput(loss.total, loss.weight.detach(), len(batch.window))
+
+        validate = None
+        if valid is not None:
+            cases = next_event_cases(valid, view, limit=self.config.validation_cases, seed=0)
+
+            def validate() -> dict[str, float]:
+                return _validation(OpenPinRec(model, conditions, view), cases)
+
+        result = train(model, examples, step, self._settings(), run, validate=validate, identity=view.fingerprint)
+        return Artifact(
+            learner=self.name,
+            config=to_dict(self.config),
+            tensors={name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
+            facts={
+                "version": __version__,
+                "seed": run.seed,
+                "data": view.fingerprint,
+                "wall": view.wall,
+                "conditions": conditions.to_dict(),
+                "catalogue": encoder.to_dict(),
+                "training": result.to_dict(),
+                "positions_per_epoch": examples.positions,
+                "parameters": sum(p.numel() for p in model.parameters()),
+            },
+        )
+
+    def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Report:
+        """The headline table, the outcome matrix and the curves of one artifact, beside all baselines."""
+        return report([artifact], view, since=since, run=run)
+
+    def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
+        """Item vectors of the retrieval space, for every item the view knows."""
+        opened = OpenPinRec.open(artifact, view)
+        known = np.flatnonzero(view.known_items())
+        yield Signal(
+            name="pinrec_items",
+            entity="item",
+            ids=view.item_ids.decode(known.astype(np.int32)),
+            vectors=opened.vectors_IE[torch.from_numpy(known)].numpy(),
+        )
+
+    def _trends(self, view: View, examples: PinRecExamples) -> DenseTrends | None:
+        config = self.config
+        if not config.trend_half_lives_hours:
+            return None
+        start, stop = examples.time_range
+        return DenseTrends(view, config.trend_half_lives_hours, config.trend_step_minutes, start=start, stop=stop)
+
+    def _settings(self) -> TrainConfig:
+        config = self.config
+        return TrainConfig(
+            epochs=config.epochs, learning_rate=config.learning_rate, weight_decay=config.weight_decay,
+            betas=(0.9, 0.98), warmup_steps=config.warmup_steps, schedule="cosine", final_rate=0.02,
+            gradient_clip=config.gradient_clip, precision=config.precision, ema=config.ema,
+            validate_every_epochs=config.validate_every, patience=config.patience, max_minutes=config.max_minutes,
+        )  # fmt: skip
+
+
+def _validation(opened: OpenPinRec, cases: Cases) -> dict[str, float]:
+    """Next-event metrics of the unconditioned vector; the model's training trends are put back afterwards."""
+    ranks = target_ranks(PinRecRecommender(opened, "validation").recommend(cases, 20), cases)
+    found = ranks < 10
+    return {
+        "ndcg@10": float(np.where(found, 1 / np.log2(np.minimum(ranks, 10) + 2.0), 0.0).mean()),
+        "hit_rate@10": float(found.mean()),
+        "hit_rate@20": float((ranks < 20).mean()),
+    }
+
+
+__all__ = ["PinRec", "PinRecLearner", "TrainResult"]

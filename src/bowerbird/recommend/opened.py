@@ -1,0 +1,147 @@
+"""A fitted PinRec opened on a view: ready to turn histories into vectors and vectors into ranked items.
+
+Shapes: B requests, M vectors, I items, De item dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bowerbird.learn.artifact import Artifact
+from bowerbird.learn.settings import from_dict
+from bowerbird.nn import ItemFeatureSpec
+from bowerbird.recommend.catalogue import CatalogueEncoder
+from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.examples import Tokens, history_tokens
+from bowerbird.recommend.generation import Generated, Plan, generate
+from bowerbird.recommend.model import PinRec
+from bowerbird.recommend.trends import DenseTrends
+from bowerbird.recommend.vocabulary import Conditions
+from bowerbird.tables.errors import ConfigError
+from bowerbird.tables.view import View
+
+_EMBED_CHUNK = 16_384
+
+
+def build_model(
+    config: PinRecConfig, conditions: Conditions, encoder: CatalogueEncoder, view: View, log_share: Tensor,
+    trends: DenseTrends | None = None,
+) -> PinRec:  # fmt: skip
+    """An untrained network for the items, actions and surfaces of a view."""
+    features = encoder.encode(view.item_table())
+    content = config.content_dim > 0
+    spec = ItemFeatureSpec(
+        n_items=view.n_items,
+        id_mode=config.id_mode,
+        id_dim=config.id_dim,
+        id_hashes=config.id_hashes,
+        bags=encoder.bags if content else {},
+        numbers=len(encoder.numbers) if content else 0,
+        vectors=encoder.vectors if content else {},
+        content_dim=config.content_dim,
+        mixer=config.item_mixer if content or config.item_mixer != "residual" else "linear",
+    )
+    if not (spec.bags or spec.numbers or spec.vectors) and config.id_mode == "none":
+        raise ConfigError("items have no content features and id_mode is none; set id_mode=table")
+    return PinRec(
+        config, spec, features, actions=len(conditions.actions), surfaces=len(conditions.surfaces),
+        log_share=log_share, trends=trends,
+    )  # fmt: skip
+
+
+class OpenPinRec:
+    """A trained network with the item vectors of one view's catalogue.
+
+    Items that came after training have no identity row: they are scored by their content and the "unknown" row.
+
+    Args:
+        model: trained, in evaluation mode.
+        conditions: its outcome and surface names.
+        view: whose catalogue and histories it answers for.
+
+    Attributes:
+        vectors_IE: float32 unit vectors of all items of the view.
+    """
+
+    def __init__(self, model: PinRec, conditions: Conditions, view: View) -> None:
+        self.model, self.conditions, self.view = model.eval(), conditions, view
+        self.vectors_IE = model.items.embed_all(_EMBED_CHUNK)
+        self._trend: tuple[tuple[int, int, int], DenseTrends] | None = None
+
+    @classmethod
+    def open(cls, artifact: Artifact, view: View) -> Self:
+        """Rebuild the network from an artifact for the catalogue of a view.
+
+        Raises:
+            ConfigError: if the artifact was made from a store with other item ids.
+        """
+        config = from_dict(PinRecConfig, artifact.config, where=artifact.learner)
+        facts: Mapping[str, Any] = artifact.facts
+        conditions = Conditions.from_dict(facts["conditions"])
+        encoder = CatalogueEncoder.from_dict(facts["catalogue"])
+        tensors = dict(artifact.tensors)
+        trained = len(tensors["log_share"])
+        if trained > view.n_items:
+            raise ConfigError(
+                f"this model knows {trained} items, the store only {view.n_items}: they do not belong together. "
+                "Fix: open it on the store it was trained on, or on one grown from it"
+            )
+        extra = view.n_items - trained
+        if extra:  # dense ids never change when a store grows: new items simply follow
+            tensors["log_share"] = torch.cat([tensors["log_share"], tensors["log_share"].new_full((extra,), -30.0)])
+            tensors["items.unseen"] = torch.cat([tensors["items.unseen"], torch.ones(extra, dtype=torch.bool)])
+            if config.id_mode == "table":
+                rows = tensors["items.identity.weight"]
+                tensors["items.identity.weight"] = torch.cat([rows, rows.new_zeros(extra, rows.shape[1])])
+        model = build_model(config, conditions, encoder, view, tensors["log_share"])
+        model.load_state_dict(tensors)
+        return cls(model, conditions, view)
+
+    @property
+    def config(self) -> PinRecConfig:
+        """The settings it was trained with."""
+        return self.model.config
+
+    def histories(self, users: np.ndarray, end: np.ndarray | None = None, *, view: View | None = None) -> Tokens:
+        """Model inputs of users' histories up to absolute rows ``end``."""
+        return history_tokens(view or self.view, users, end, self.config.history_length, self.conditions)
+
+    def generate(self, tokens: Tokens, plan: Plan, *, surface_B: Tensor, time_B: Tensor) -> Generated:
+        """See :func:`bowerbird.recommend.generation.generate`."""
+        return generate(self.model, self.conditions, tokens, plan, surface_B=surface_B, time_B=time_B)
+
+    @torch.no_grad()
+    def logits(self, vectors_BE: Tensor, time_B: Tensor, trends: DenseTrends | None = None) -> Tensor:
+        """Scores of all items (B, I): scale * cosine, plus the trend's part where the model has one.
+
+        Args:
+            vectors_BE: one query vector per request.
+            time_B: int64 ms of the requests.
+            trends: from :meth:`trends_for`; required by models with a trend.
+        """
+        scores_BI = self.model.scale() * (vectors_BE @ self.vectors_IE.T)
+        if trends is not None:
+            cells, group = torch.unique(trends.cells(time_B), return_inverse=True)
+            bias_GI = trends.values_GIH[cells] @ self.model.trend_weights
+            scores_BI += bias_GI[group]
+        return scores_BI
+
+    def trends_for(self, view: View, start: int, stop: int) -> DenseTrends | None:
+        """The trend table of the moments from ``start`` to ``stop`` (ms), ``None`` for models without a trend.
+
+        Only events strictly before a moment count at that moment, and only those that ``view`` shows.
+        """
+        if not self.config.trend_half_lives_hours:
+            return None
+        key = (id(view), start, stop)
+        if self._trend is None or self._trend[0] != key:
+            table = DenseTrends(
+                view, self.config.trend_half_lives_hours, self.config.trend_step_minutes, start=start, stop=stop
+            )
+            self._trend = (key, table)
+        return self._trend[1]

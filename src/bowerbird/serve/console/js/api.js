@@ -1,0 +1,26 @@
+// The server, as functions. A failed answer becomes an Error whose message is for a person.
+
+async function call(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { headers: { "content-type": "application/json" }, ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer. Is it still running?");
+  }
+  const body = await answer.json().catch(() => null);
+  if (answer.ok && body) return body;
+  throw new Error(body?.errors?.map((fault) => fault.message).join(" ") || `The server answered ${answer.status}.`);
+}
+
+const query = (values) => new URLSearchParams(values).toString();
+const id = encodeURIComponent;
+
+export const about = () => call("/v1/about");
+export const users = (search, limit, signal) => call(`/v1/users?${query({ search, limit })}`, { signal });
+export const history = (user, limit) => call(`/v1/users/${id(user)}/history?${query({ limit })}`);
+export const items = (search, limit, signal) => call(`/v1/items?${query({ search, limit })}`, { signal });
+export const item = (item) => call(`/v1/items/${id(item)}`);
+export const similar = (item, k) => call(`/v1/similar/${id(item)}?${query({ k })}`);
+export const recommend = (body, signal) =>
+  call("/v1/recommendations", { method: "POST", body: JSON.stringify(body), signal });

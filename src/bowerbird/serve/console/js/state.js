@@ -1,0 +1,76 @@
+// What the page is about, kept in one object and mirrored in the address, so that a view can be shared or reloaded.
+
+const listeners = new Map();
+
+export const state = {
+  about: null, // what the server serves
+  mode: "user", // "user": a stored history, "build": one made by hand
+  user: null, // raw id
+  built: [], // [{item: card, action: name | null}], oldest first
+  weights: {}, // outcome -> 0..100
+  filters: {}, // category value -> "include" | "exclude"
+  k: 24,
+  open: null, // id of the item shown in the drawer
+};
+
+/** Runs `listener` whenever one of `names` was set. */
+export function on(names, listener) {
+  for (const name of [names].flat()) listeners.set(name, [...(listeners.get(name) ?? []), listener]);
+}
+
+/** Sets parts of the state and tells whoever listens, each listener once. */
+export function set(change) {
+  Object.assign(state, change);
+  const due = new Set(Object.keys(change).flatMap((name) => listeners.get(name) ?? []));
+  for (const listener of due) listener(change);
+  remember();
+}
+
+/** The weights the model would use by itself, as slider positions. */
+export function usualWeights() {
+  const largest = Math.max(...state.about.outcomes.map((outcome) => outcome.default), 1e-9);
+  return Object.fromEntries(state.about.outcomes.map((o) => [o.name, Math.round((o.default / largest) * 60)]));
+}
+
+/** The body of a request for recommendations. */
+export function request() {
+  const include = [], exclude = [];
+  for (const [value, mode] of Object.entries(state.filters)) (mode === "include" ? include : exclude).push(value);
+  const column = state.about.facets[0]?.column;
+  const weights = Object.fromEntries(Object.entries(state.weights).filter(([, weight]) => weight > 0));
+  const body = { k: state.k, outcomes: weights, filters: {} };
+  if (include.length) body.filters.include = { [column]: include };
+  if (exclude.length) body.filters.exclude = { [column]: exclude };
+  if (state.mode === "user") body.user = state.user;
+  else body.history = state.built.map(({ item, action }) => ({ item: item.id, action }));
+  return body;
+}
+
+function remember() {
+  if (!state.about) return;
+  const parts = new URLSearchParams();
+  if (state.mode === "user" && state.user !== null) parts.set("user", state.user);
+  if (state.mode === "build") parts.set("items", state.built.map(({ item }) => item.id).join(","));
+  const usual = usualWeights();
+  for (const [name, weight] of Object.entries(state.weights)) if (weight !== usual[name]) parts.set(`w.${name}`, weight);
+  for (const [value, mode] of Object.entries(state.filters)) parts.append(mode, value);
+  if (state.k !== 24) parts.set("k", state.k);
+  history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname);
+}
+
+/** What the address says, read once at the start. */
+export function remembered() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  const filters = {};
+  for (const mode of ["include", "exclude"]) for (const value of parts.getAll(mode)) filters[value] = mode;
+  const weights = {};
+  for (const [key, value] of parts) if (key.startsWith("w.")) weights[key.slice(2)] = Math.min(100, Math.max(0, +value || 0));
+  const k = +parts.get("k");
+  return {
+    user: parts.get("user"),
+    items: parts.get("items")?.split(",").filter(Boolean) ?? null,
+    weights,
+    filters,
+    k: [12, 24, 48].includes(k) ? k : 24,
+  };
+}

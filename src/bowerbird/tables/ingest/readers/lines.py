@@ -1,0 +1,168 @@
+"""Cutting a text file into records with bounded memory.
+
+A record ends at a line feed outside quotes. A line longer than the limit is never held: it is reported and skipped. A
+quote that is not closed within the limit costs its own line only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from bowerbird.tables.ingest.readers.batch import (
+    NOT_UTF8,
+    OPEN_QUOTE,
+    TOO_LONG,
+    BrokenRow,
+    first_value,
+    runs,
+)
+
+BLOCK = 16 * 2**20
+_NEWLINE = 10
+
+
+@dataclass
+class Block:
+    """Whole records.
+
+    Attributes:
+        data: The bytes of the records, line feeds included.
+        starts: int64 (n,) offset of each record in `data`.
+        ends: int64 (n,) offset behind each record's line feed.
+        lines: int64 (n,) line number each record starts on, counted from 1.
+        broken: Lines that were skipped.
+    """
+
+    data: bytes
+    starts: np.ndarray
+    ends: np.ndarray
+    lines: np.ndarray
+    broken: list[BrokenRow] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def record(self, number: int) -> bytes:
+        """The bytes of one record."""
+        return self.data[self.starts[number] : self.ends[number]]
+
+    def keep(self, good: np.ndarray) -> Block:
+        """The records for which `good` (bool (n,)) is True; `broken` stays."""
+        if good.all():
+            return self
+        pieces = [self.data[self.starts[first] : self.ends[last - 1]] for first, last in runs(good)]
+        sizes = (self.ends - self.starts)[good]
+        ends = np.cumsum(sizes)
+        return Block(b"".join(pieces), ends - sizes, ends, self.lines[good], self.broken)
+
+
+def read_blocks(file: BinaryIO, *, quote: str | None, max_line: int, block: int = BLOCK) -> Iterator[Block]:
+    """Cuts a file into blocks of whole, valid UTF-8 records.
+
+    Args:
+        file: The file, opened for bytes.
+        quote: Quote character inside which line feeds are data, or None.
+        max_line: Longest record in bytes.
+        block: Bytes read at once.
+
+    Yields:
+        Blocks in order. Blank lines are left out. Together they report every line that is not a record.
+    """
+    mark = ord(quote) if quote else None
+    rest, line, ended, skipping = b"", 1, False, False
+    broken: list[BrokenRow] = []
+    while not ended or rest:
+        if not ended:
+            chunk = file.read(block)
+            ended = not chunk
+            if skipping:
+                found = chunk.find(b"\n")
+                if found < 0:
+                    continue
+                chunk, skipping, line = chunk[found + 1 :], False, line + 1
+            rest = rest + chunk if rest else chunk
+            if ended and rest and not rest.endswith(b"\n"):
+                rest += b"\n"
+        feeds, ends = _record_ends(rest, mark)
+        if len(ends):
+            cut = int(ends[-1])
+            yield _finish(rest[:cut], ends, feeds[feeds < cut], line, max_line, broken)
+            line += int(np.searchsorted(feeds, cut))
+            rest, broken = rest[cut:], []
+        if len(rest) > max_line or (ended and rest):
+            # No record ends in what is left: a gigantic line, or a quote that stays open.
+            feed = rest.find(b"\n")
+            reason = OPEN_QUOTE if feed >= 0 else TOO_LONG
+            broken.append(BrokenRow(line, first_value(rest[: feed if feed >= 0 else 1000]), reason))
+            if feed >= 0:
+                rest, line = rest[feed + 1 :], line + 1
+            else:
+                rest, skipping = b"", not ended
+    if broken:
+        none = np.empty(0, dtype=np.int64)
+        yield Block(b"", none, none, none, broken)
+
+
+def _record_ends(data: bytes, quote: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets of all line feeds, and offsets behind those that end a record."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    feeds = np.flatnonzero(raw == _NEWLINE)
+    if quote is None:
+        return feeds, feeds + 1
+    return feeds, feeds[outside_quotes(raw, feeds, quote)] + 1
+
+
+def outside_quotes(raw: np.ndarray, offsets: np.ndarray, quote: int) -> np.ndarray:
+    """Whether an even number of quotes stands before each offset (doubled quotes keep the count even).
+
+    Args:
+        raw: uint8 (bytes,), starting outside quotes.
+        offsets: int64 (n,) ascending.
+        quote: The quote character.
+
+    Returns:
+        bool (n,).
+    """
+    quotes = np.flatnonzero(raw == quote)
+    if not len(quotes):
+        return np.ones(len(offsets), dtype=bool)
+    return np.searchsorted(quotes, offsets) % 2 == 0
+
+
+def _finish(
+    data: bytes, ends: np.ndarray, feeds: np.ndarray, line: int, max_line: int, broken: list[BrokenRow]
+) -> Block:
+    """A block without blank, too long or undecodable records."""
+    starts = np.concatenate([[0], ends[:-1]])
+    lines = line + np.searchsorted(feeds, starts)
+    block = Block(data, starts, ends, lines, broken)
+    good = np.ones(len(block), dtype=bool)
+    sizes = ends - starts
+    for number in np.flatnonzero(sizes <= 2):
+        good[number] = bool(block.record(number).strip(b"\r\n"))
+    for number in np.flatnonzero(sizes > max_line + 1):
+        broken.append(BrokenRow(int(lines[number]), first_value(block.record(number)), TOO_LONG))
+        good[number] = False
+    for number in _undecodable(data, ends):
+        if good[number]:
+            broken.append(BrokenRow(int(lines[number]), first_value(block.record(number)), NOT_UTF8))
+            good[number] = False
+    return block.keep(good)
+
+
+def _undecodable(data: bytes, ends: np.ndarray) -> Iterator[int]:
+    """Numbers of the records that are not UTF-8. Good data is decoded once."""
+    start = 0
+    while start < len(data):
+        try:
+            data[start:].decode("utf-8") if start else data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            number = int(np.searchsorted(ends, start + error.start, side="right"))
+            yield number
+            start = int(ends[number])
+        else:
+            return
