@@ -25,7 +25,7 @@ for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "BOWERBIRD_DEMO"):
     os.environ.pop(name, None)
 
 # One hypothesis profile for everybody: examples that take long on a busy machine are not failures.
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 settings.register_profile("bowerbird", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bowerbird")

@@ -1,4 +1,4 @@
-"""Every kind of index against brute force: order, filters, exclusions, changes, and what comes back from disk."""
+"""Every kind of index against brute force: order, filters, exclusions, stored vectors, refusals."""
 
 from __future__ import annotations
 
@@ -73,8 +73,13 @@ def test_batch_equals_one_by_one_and_blocks_do_not_matter(kind, monkeypatch):
     vectors, queries = rng.normal(size=(300, 5)), rng.normal(size=(7, 5))
     index = Index.build(vectors, kind=kind)
     together = index.search(queries, 9)
+    monkeypatch.setattr("bowerbird.index.base._CELLS", 40)
     for row, query in enumerate(queries):
         assert index.search(query, 9).ids[0].tolist() == together.ids[row].tolist()
+    allowed, barred = [3, 5, 8, 200, 299, 250, 100], [[5, 299]] * 7
+    blocked = index.search(queries, 6, allowed=allowed, exclude=barred)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(blocked.ids, index.search(queries, 6, allowed=allowed, exclude=barred).ids)
 
 
 @pytest.mark.parametrize("kind", ["exact", "ivf"])

@@ -84,7 +84,9 @@ def test_every_row_once_in_a_new_order_each_epoch() -> None:
 
 
 @given(n=st.integers(1, 60), batch=st.integers(1, 20), world=st.integers(1, 4), start=st.integers(0, 5))
-def test_shares_of_all_processes_are_the_whole_batch_in_order(n: int, batch: int, world: int, start: int) -> None:
+def test_shares_of_all_processes_are_the_whole_batch_in_order(
+    n: int, batch: int, world: int, start: int
+) -> None:
     source = ShuffledRows(n, batch, lambda rows, rng: rows.tolist(), seed=0)
     whole = [rows for rows in source.epoch(2) if len(rows) >= world]
     shares = [list(source.epoch(2, start=start, rank=r, world=world)) for r in range(world)]

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bowerbird.learn.groups import (
@@ -95,7 +95,9 @@ def test_bad_groups_are_named() -> None:
             call()
 
 
-@given(codes=st.lists(st.integers(0, 8), min_size=10, max_size=60), k=st.integers(2, 4), seed=st.integers(0, 99))
+@given(
+    codes=st.lists(st.integers(0, 8), min_size=10, max_size=60), k=st.integers(2, 4), seed=st.integers(0, 99)
+)
 def test_no_group_crosses_folds_and_every_row_is_tested_once(codes: list[int], k: int, seed: int) -> None:
     groups = GroupIndex.from_columns(codes)
     if len(set(codes)) < k:
@@ -113,8 +115,9 @@ def test_no_group_crosses_folds_and_every_row_is_tested_once(codes: list[int], k
     assert max(sizes) - min(sizes) <= np.bincount(codes).max()
 
 
-@given(codes=st.lists(st.integers(0, 30), min_size=40, max_size=90), fraction=st.floats(0.1, 0.6))
+@given(codes=st.lists(st.integers(0, 30), min_size=20, max_size=50), fraction=st.floats(0.1, 0.6))
 def test_holdout_is_whole_groups_near_the_fraction(codes: list[int], fraction: float) -> None:
+    assume(len(set(codes)) > 1)
     groups = GroupIndex.from_columns(codes)
     fold = group_holdout(groups, fraction)
     assert not {codes[r] for r in fold.train} & {codes[r] for r in fold.test}

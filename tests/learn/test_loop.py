@@ -57,7 +57,9 @@ def test_one_step_is_adamw_on_the_mean_gradient() -> None:
         ],
         lr=0.02,
     ).step()
-    config = TrainConfig(steps=1, learning_rate=0.02, weight_decay=0.3, gradient_clip=0.1, schedule="constant")
+    config = TrainConfig(
+        steps=1, learning_rate=0.02, weight_decay=0.3, gradient_clip=0.1, schedule="constant"
+    )
     train(world.model, world.source, plain_step(world), config, Run(seed=0, device="cpu", quiet=True))
     for name, parameter in parts.items():
         torch.testing.assert_close(world.weights()[name], parameter.detach(), atol=2e-5, rtol=1e-4)
@@ -204,7 +206,9 @@ def test_records_hold_exact_means(tmp_path: Path) -> None:
 
     def step(rows, rng):
         total = float(rows.sum())
-        return StepOutput(model.weight.sum() * 0 + total, len(rows), len(rows), {"square": float((rows**2).sum())})
+        return StepOutput(
+            model.weight.sum() * 0 + total, len(rows), len(rows), {"square": float((rows**2).sum())}
+        )
 
     config = TrainConfig(epochs=2, log_every_steps=100, learning_rate=0.5, warmup_steps=4)
     result = train(model, source, step, config, Run(tmp_path, device="cpu", quiet=True))

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
-import socket
-import subprocess
-import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -17,14 +12,13 @@ import torch
 from bowerbird.learn.processes import (
     ProcessError,
     World,
-    _collect,
-    _Word,
     broadcast_json,
     current,
     gather_with_gradient,
     launch,
     own_rows,
 )
+from bowerbird.learn.processes.launch import _collect, _Word
 from bowerbird.learn.run import read_metrics
 from bowerbird.tables.errors import ConfigError
 
@@ -54,8 +48,8 @@ def test_two_halves_equal_one_whole(two: list[dict], folder: Path, tmp_path: Pat
     close(weights, two[0]["weights"], atol=1e-6)
     assert two[0]["weights"] == two[1]["weights"]
     assert (result.examples, result.epochs) == (two[0]["result"]["examples"], two[0]["result"]["epochs"])
-    one = [r for r in read_metrics(tmp_path / "metrics.jsonl")]
-    both = [r for r in read_metrics(folder / "towers" / "metrics.jsonl")]
+    one = read_metrics(tmp_path / "metrics.jsonl")
+    both = read_metrics(folder / "towers" / "metrics.jsonl")
     assert [r["step"] for r in one] == [r["step"] for r in both]  # the first process alone writes
     for mine, theirs in zip(one, both, strict=True):
         for key in ("loss", "gradient_norm", "rows", "learning_rate"):
@@ -129,35 +123,3 @@ def test_alone() -> None:
     assert broadcast_json({"a": 1}) == {"a": 1}
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         launch(members.fail_on_second, 0)
-
-
-def test_environment_of_torchrun_gives_the_same_weights(two: list[dict], tmp_path: Path) -> None:
-    script = tmp_path / "fit.py"
-    script.write_text(
-        "import json, sys, pathlib\n"
-        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
-        "from learn.toy import train_towers\n"
-        "from bowerbird.learn.processes import current\n"
-        "current()\n"
-        "weights, _ = train_towers(None, steps=10)\n"
-        "if current().rank == 0:\n"
-        f"    pathlib.Path({str(tmp_path / 'weights.json')!r}).write_text(json.dumps(weights))\n"
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(script)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    errors = [process.communicate(timeout=240)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], errors
-    close(two[0]["weights"], json.loads((tmp_path / "weights.json").read_text()), atol=1e-6)

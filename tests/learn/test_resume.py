@@ -152,9 +152,7 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(
     whole, torn = World(dropout=0.3), World(dropout=0.3)
     whole.train(CONFIG)
     run = Run(tmp_path, seed=0, device="cpu", resume=True)
-    train(
-        torn.model, torn.source, torn.step, CONFIG, run, validate=torn.validate, monitor="mse", mode="min"
-    )
+    train(torn.model, torn.source, torn.step, CONFIG, run, validate=torn.validate, monitor="mse", mode="min")
     assert "passed over" in capsys.readouterr().err
     assert len(torn.seen) == 17
     for name, tensor in whole.weights().items():

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bowerbird.serve.generator import UNSPECIFIED, Candidates, Neighbours, QueryVector
+from bowerbird.serve.generators.base import UNSPECIFIED, Candidates, Neighbours, QueryVector
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import HistoryBatch, View
 
@@ -56,7 +56,7 @@ class KnnGenerator:
             np.ndarray,
         allowed: np.ndarray | None = None, exclude: Sequence[np.ndarray] | None = None,
     ) -> Candidates:  # fmt: skip
-        """Each outcome brings its share of k, best first; an item found twice keeps its best score."""
+        """The best items of any vector; a vector of a weightier outcome scores higher."""
         if self.broken:
             raise RuntimeError("out of order")
         items, scores, vectors, made = [], [], [], []
@@ -74,7 +74,7 @@ class KnnGenerator:
                     if allowed is not None:
                         score_I[np.setdiff1d(np.arange(self.n_items), allowed)] = -np.inf
                     budget = max(1, round(k * share / len(OFFSETS)))
-                    for item in np.argsort(-score_I, kind="stable")[:budget]:
+                    for item in np.argsort(-score_I, kind="stable")[:k]:
                         score = float(score_I[item])
                         if score > 0 and score > best.get(int(item), (0.0, 0))[0]:
                             best[int(item)] = (score, len(row))

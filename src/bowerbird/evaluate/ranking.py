@@ -81,7 +81,7 @@ def top_k(scores_CI: NDArray[Any], k: int) -> Ranking:
     """The k highest entries of each row under the tie rule. Entries of -inf are never returned.
 
     Args:
-        scores_CI: floats (C, I).
+        scores_CI: floats (C, I), compared as float32.
         k: list length; rows are padded with -1 beyond the finite entries.
 
     Raises:
@@ -91,42 +91,14 @@ def top_k(scores_CI: NDArray[Any], k: int) -> Ranking:
     >>> ranking.items.tolist()
     [[1, 2, 3], [0, 2, 3]]
     """
-    n_rows, n_items = scores_CI.shape
-    kept = min(k, n_items)
-    if kept == 0:
-        return Ranking(np.full((n_rows, k), -1, np.int32), np.full((n_rows, k), -np.inf, np.float32))
-    if kept == n_items:
-        chosen = np.broadcast_to(np.arange(n_items), scores_CI.shape)
-    else:
-        chosen = np.argpartition(scores_CI, n_items - kept, axis=1)[:, n_items - kept :]
-    best = np.take_along_axis(scores_CI, chosen, axis=1)
-    if np.isnan(best).any():  # numpy sorts NaN above every number, so a NaN is always among the chosen
+    from bowerbird.evaluate.selection import select
+
+    scores = np.ascontiguousarray(scores_CI, np.float32)
+    items = np.full((len(scores), k), -1, np.int32)
+    best = np.full((len(scores), k), -np.inf, np.float32)
+    if select(scores, items, best):
         raise RankingError("a score is NaN; the model diverged or divided by zero")
-    if kept < n_items:
-        _settle_ties(scores_CI, chosen, best)
-    order = np.lexsort((chosen, -best), axis=1)
-    best = np.take_along_axis(best, order, axis=1)
-    items = np.where(best == -np.inf, -1, np.take_along_axis(chosen, order, axis=1)).astype(np.int32)
-    missing = ((0, 0), (0, k - kept))
-    return Ranking(
-        np.pad(items, missing, constant_values=-1),
-        np.pad(best.astype(np.float32), missing, constant_values=-np.inf),
-    )
-
-
-def _settle_ties(scores_CI: NDArray[Any], chosen: NDArray[Any], best: NDArray[Any]) -> None:
-    """Where equal scores straddle the cut, put the lowest ids inside. Changes both arrays in place."""
-    cut = best.min(axis=1)
-    equal_outside = (scores_CI == cut[:, None]).sum(axis=1) > (best == cut[:, None]).sum(axis=1)
-    rows = np.flatnonzero(equal_outside)
-    if not len(rows):
-        return
-    found = scores_CI[rows]
-    above, equal = found > cut[rows, None], found == cut[rows, None]
-    room = chosen.shape[1] - above.sum(axis=1)
-    inside = above | (equal & (np.cumsum(equal, axis=1) <= room[:, None]))
-    chosen[rows] = np.nonzero(inside)[1].reshape(len(rows), -1)
-    best[rows] = np.take_along_axis(found, chosen[rows], axis=1)
+    return Ranking(items, best)
 
 
 def rank_scores(scores_CI: NDArray[Any], cases: Cases, k: int) -> Ranking:

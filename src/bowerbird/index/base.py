@@ -15,10 +15,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bowerbird.index.hits import Hits, best
+from bowerbird.index.hits import Hits, best, candidates
 from bowerbird.tables.errors import BowerbirdError, ConfigError
 
 Kind = Literal["auto", "exact", "ivf"]
+_CELLS = 1 << 24
+"""Scores an exact scan holds at once."""
+
 Exclude = Sequence[ArrayLike] | NDArray[Any]
 
 
@@ -249,13 +252,11 @@ class Index(ABC):
         excluded: Sequence[NDArray[np.int64]],
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Exact search over all places or an ascending subset of them, in blocks that bound memory."""
-        from bowerbird.index.hits import candidates
-
         n = len(self) if subset is None else len(subset)
         rows = np.full((len(queries_QD), 0), -1, np.int64)
         scores = np.full((len(queries_QD), 0), -np.inf, np.float32)
         barred = [self.places(ids) for ids in excluded]
-        step = max(1, (1 << 24) // max(len(queries_QD), 1))
+        step = max(1, _CELLS // max(len(queries_QD), 1))
         for low in range(0, n, step):
             place = np.arange(low, min(low + step, n)) if subset is None else subset[low : low + step]
             block = queries_QD @ self._stored(place).T

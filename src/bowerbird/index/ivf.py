@@ -2,9 +2,9 @@
 
 Shapes: N stored vectors, D dimensions, Q queries, k list length.
 
-The vectors are cut into about 4 sqrt(N) cells; a search visits the `probes` cells nearest to the query, found at
-build: the fewest (in doublings) that reach the recall target on sample queries against an exact scan. Faiss is
-imported here and nowhere else, so small catalogues never load it next to torch.
+The vectors are cut into about 4 sqrt(N) cells; a search visits the `probes` cells nearest to the query. The
+build finds the fewest (in doublings) that reach the recall target on sample queries against an exact scan.
+Faiss is imported here and nowhere else, so small catalogues never load it next to torch.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class IVFIndex(Index):
         selector, probes = None, self.probes
         if subset is not None:
             selector = self._selector(subset)
-            # The best k of a share s of the vectors lie as far away as the best k / s of all: look there, and on.
+            # The best k of a share s of the vectors lie as far away as the best k / s of all: look as far.
             probes = min(math.ceil(2 * probes * len(self) / available), self.facts["lists"])
         longest = max((len(ids) for ids in excluded), default=0)
         wanted = min(k + longest, available)

@@ -34,7 +34,8 @@ def seed_everything(seed: int, rank: int = 0) -> None:
 
 def derived(seed: int, *keys: int) -> np.random.Generator:
     """A numpy generator that depends on nothing but the seed and the keys (all >= 0)."""
-    return np.random.default_rng(np.random.SeedSequence([seed & _MASK, *keys]))
+    # With the number of keys, as trailing zeros would otherwise not count.
+    return np.random.default_rng(np.random.SeedSequence([seed & _MASK, len(keys), *keys]))
 
 
 def step_generator(seed: int, epoch: int, batch: int, device: torch.device) -> torch.Generator:

@@ -5,7 +5,8 @@ candidates, if any, attend to the whole history of their row and to themselves, 
 the position right after the history. Positions are learned and counted from the first token of the window, so
 appending a token changes nothing that was computed before.
 
-Shapes: B rows, N history tokens, S new tokens, K candidates, D width, H heads, Dh = D / H, C cache capacity.
+Shapes: B rows, N history tokens, S new tokens, K candidates, T real tokens of a batch, D width, H heads, Dh = D / H,
+C cache capacity.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bowerbird.nn.attention import (
+    Packing,
+    appended_attention,
+    candidate_attention,
+    causal_attention,
+    without_padding,
+)
 from bowerbird.nn.kv_cache import KVCache
 
 
@@ -39,8 +47,14 @@ class DecoderConfig:
     max_positions: int = 256
 
     def __post_init__(self) -> None:
+        if min(self.width, self.layers, self.heads, self.feedforward, self.max_positions) < 1:
+            raise ValueError(
+                f"width, layers, heads, feedforward and max_positions must be at least 1: {self}"
+            )
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not divisible by {self.heads} heads")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
 
 class Block(nn.Module):
@@ -58,20 +72,24 @@ class Block(nn.Module):
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
 
-    def project(self, x_BND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (B, H, N, Dh) of normalised inputs."""
-        batch, n, width = x_BND.shape
-        qkv = self.qkv(self.attention_norm(x_BND)).view(batch, n, 3, self.heads, width // self.heads)
+    def project(self, x: Tensor, packing: Packing | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, H, N, Dh) of normalised inputs (B, N, D), or (T, D) where packed."""
+        qkv = self.qkv(self.attention_norm(x))
+        if packing is not None:
+            qkv = packing.unpack(qkv)
+        batch, n, width = qkv.shape
+        qkv = qkv.view(batch, n, 3, self.heads, width // (3 * self.heads))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
-    def finish(self, x_BND: Tensor, attended_BHND: Tensor) -> Tensor:
-        """Add the attention output and the feed-forward branch to the residual stream."""
-        batch, n, width = x_BND.shape
-        attended = attended_BHND.transpose(1, 2).reshape(batch, n, width)
-        x_BND = x_BND + self._drop(self.out(attended))
-        hidden = F.gelu(self.up(self.feedforward_norm(x_BND)))
-        return x_BND + self._drop(self.down(hidden))
+    def finish(self, x: Tensor, attended_BHND: Tensor, packing: Packing | None = None) -> Tensor:
+        """Add the attention output and the feed-forward branch to the residual stream (the shape of ``x``)."""
+        attended = attended_BHND.transpose(1, 2).flatten(2)
+        if packing is not None:
+            attended = packing.pack(attended)
+        x = x + self._drop(self.out(attended))
+        hidden = F.gelu(self.up(self.feedforward_norm(x)))
+        return x + self._drop(self.down(hidden))
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, training=True) if self.training and self.dropout else x
@@ -87,9 +105,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.apply(_initialise)
-        for (
-            block
-        ) in self._blocks():  # GPT-2: residual branches start small, so depth does not blow up the stream
+        for block in self._blocks():  # GPT-2: residual branches start small, so depth keeps the stream's size
             for linear in (block.out, block.down):
                 nn.init.normal_(linear.weight, std=0.02 / (2 * config.layers) ** 0.5)
 
@@ -100,27 +116,29 @@ class Decoder(nn.Module):
 
         Args:
             x_BND: token vectors, right-padded.
-            lengths_B: int64 (B,), real tokens per row. Only candidates need it: with causal attention and padding on
-                the right no real token ever sees a pad.
+            lengths_B: int64 (B,), real tokens per row. With padding on the right no real token ever sees a pad, so
+                only candidates depend on it; it also lets heavily padded batches be computed without the padding.
             candidates_BKD: candidate vectors.
 
         Returns:
-            h (B, N, D); with candidates also their (B, K, D). Rows past a length hold no meaning.
+            h (B, N, D); with candidates also their (B, K, D). Positions past a length are 0.
         """
         if candidates_BKD is None:
-            return self._causal(x_BND)
-        n, k = x_BND.shape[1], candidates_BKD.shape[1]
+            return self._causal(x_BND, lengths_B)
+        n = x_BND.shape[1]
         self._check(n + 1)
-        positions = torch.arange(n, device=x_BND.device)
-        x = torch.cat(
-            [x_BND + self.positions(positions), candidates_BKD + self.positions(lengths_B)[:, None]], dim=1
-        )
-        mask = candidate_mask(lengths_B, n, k)[:, None]
+        own = self.positions(lengths_B)[:, None]
+        x = torch.cat([x_BND + self.positions.weight[:n], candidates_BKD + own], dim=1)
         for block in self._blocks():
             q, key, value = block.project(x)
-            x = block.finish(x, F.scaled_dot_product_attention(q, key, value, attn_mask=mask))
+            past_key, past_value = key[:, :, :n], value[:, :, :n]
+            past = causal_attention(q[:, :, :n], past_key, past_value)
+            new = candidate_attention(
+                q[:, :, n:], key[:, :, n:], value[:, :, n:], past_key, past_value, lengths_B
+            )
+            x = block.finish(x, torch.cat([past, new], dim=2))
         h = self.norm(x)
-        return h[:, :n], h[:, n:]
+        return without_padding(h[:, :n], lengths_B), h[:, n:]
 
     def prefill(self, x_BND: Tensor, lengths_B: Tensor, room: int = 0) -> tuple[Tensor, KVCache]:
         """The dense pass over a history, keeping keys and values.
@@ -133,12 +151,16 @@ class Decoder(nn.Module):
             ``(h_BND, cache)``.
         """
         batch, n, width = x_BND.shape
-        heads = self.config.heads
+        heads, device = self.config.heads, x_BND.device
+        self._check(n + room)
+        # under autocast keys come out in its type; a wider cache would be converted again at every step
+        low = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if low else x_BND.dtype
         cache = KVCache.empty(
-            self.config.layers, batch, heads, n + room, width // heads, dtype=x_BND.dtype, device=x_BND.device
+            self.config.layers, batch, heads, n + room, width // heads, dtype=dtype, device=device
         )
         cache.lengths_B = lengths_B.clone()
-        return self._causal(x_BND, cache), cache
+        return self._causal(x_BND, lengths_B, cache), cache
 
     def step(self, x_BSD: Tensor, cache: KVCache) -> Tensor:
         """Append S tokens to every row, each at its row's own length, and return their h (B, S, D).
@@ -148,45 +170,45 @@ class Decoder(nn.Module):
         """
         s = x_BSD.shape[1]
         slots_BS = cache.lengths_B[:, None] + torch.arange(s, device=x_BSD.device)
-        if int(slots_BS.max()) >= cache.capacity:
+        used = int(cache.lengths_B.max()) + s if len(x_BSD) else 0
+        if used > cache.capacity:
             raise ValueError(f"the cache holds {cache.capacity} tokens per row; prefill with more room")
-        self._check(int(slots_BS.max()) + 1)
+        self._check(used)
         x = x_BSD + self.positions(slots_BS)
-        mask = (torch.arange(cache.capacity, device=x.device) <= slots_BS[..., None])[:, None]
         for layer, block in enumerate(self._blocks()):
             q, key, value = block.project(x)
             cache.write(layer, key, value, slots_BS)
-            keys, values = cache.keys[layer].to(q.dtype), cache.values[layer].to(q.dtype)
-            x = block.finish(x, F.scaled_dot_product_attention(q, keys, values, attn_mask=mask))
+            keys, values = cache.read(layer, used, q.dtype)
+            x = block.finish(x, appended_attention(q, keys, values, slots_BS))
         cache.lengths_B = cache.lengths_B + s
         return self.norm(x)
 
     def score(self, x_BKD: Tensor, cache: KVCache) -> Tensor:
         """Candidates against a cached history: h (B, K, D). The cache is left as it was."""
-        k = x_BKD.shape[1]
-        self._check(int(cache.lengths_B.max()) + 1)
+        used = int(cache.lengths_B.max()) if len(x_BKD) else 0
+        self._check(used + 1)
         x = x_BKD + self.positions(cache.lengths_B)[:, None]
-        seen = torch.arange(cache.capacity, device=x.device) < cache.lengths_B[:, None]
-        own = torch.eye(k, dtype=torch.bool, device=x.device)
-        mask = torch.cat([seen[:, None].expand(-1, k, -1), own.expand(len(x), k, k)], dim=-1)[:, None]
         for layer, block in enumerate(self._blocks()):
             q, key, value = block.project(x)
-            keys = torch.cat([cache.keys[layer].to(q.dtype), key], dim=2)
-            values = torch.cat([cache.values[layer].to(q.dtype), value], dim=2)
-            x = block.finish(x, F.scaled_dot_product_attention(q, keys, values, attn_mask=mask))
+            keys, values = cache.read(layer, used, q.dtype)
+            x = block.finish(x, candidate_attention(q, key, value, keys, values, cache.lengths_B))
         return self.norm(x)
 
-    def _causal(self, x_BND: Tensor, cache: KVCache | None = None) -> Tensor:
+    def _causal(self, x_BND: Tensor, lengths_B: Tensor, cache: KVCache | None = None) -> Tensor:
         n = x_BND.shape[1]
         self._check(n)
-        x = x_BND + self.positions(torch.arange(n, device=x_BND.device))
+        packing = Packing.if_worth(lengths_B, n)
+        x = x_BND + self.positions.weight[:n]
+        if packing is not None:
+            x = packing.pack(x)
         for layer, block in enumerate(self._blocks()):
-            q, key, value = block.project(x)
+            q, key, value = block.project(x, packing)
             if cache is not None:
                 cache.keys[layer][:, :, :n] = key
                 cache.values[layer][:, :, :n] = value
-            x = block.finish(x, F.scaled_dot_product_attention(q, key, value, is_causal=True))
-        return self.norm(x)
+            x = block.finish(x, causal_attention(q, key, value), packing)
+        h = self.norm(x)
+        return packing.unpack(h) if packing is not None else without_padding(h, lengths_B)
 
     def _blocks(self) -> list[Block]:
         return list(self.blocks)  # type: ignore[arg-type]

@@ -54,6 +54,10 @@ class KVCache:
             raise ValueError("a cache can be truncated, not extended")
         self.lengths_B = lengths_B.clone()
 
+    def read(self, layer: int, used: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, used, Dh) of the first ``used`` slots; a view unless the type differs."""
+        return self.keys[layer][:, :, :used].to(dtype), self.values[layer][:, :, :used].to(dtype)
+
     def write(self, layer: int, k_BHSD: Tensor, v_BHSD: Tensor, slots_BS: Tensor) -> None:
         """Store S new tokens of every row at ``slots_BS`` (int64), in place."""
         batch, heads, _, width = k_BHSD.shape

@@ -11,10 +11,12 @@ Shapes: R loss rows, M negatives, D dimension, T targets of a row, X blocked ids
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from bowerbird.nn.logsumexp import Blocked, tiled_logsumexp
 
 Relaxation = Literal["none", "min", "mean", "softmin"]
 
@@ -96,17 +98,28 @@ def negative_logsumexp(
         bias_GM, group_R: a bias added to the logits of every row of a group, and the group of each row (int64).
         chunk_rows: rows per chunk. Given, probabilities are recomputed in the backward pass (flat memory); left
             out, all rows at once and probabilities are kept.
-        compute: dtype of the two matrix products.
+        compute: dtype of the matrix products; everything else is float32 (float64 if this is).
 
     Returns:
         (R,); -inf where a row has no negative left.
+
+    Raises:
+        ValueError: if ``chunk_rows`` is not positive, or one of two arguments that belong together is missing.
     """
-    masks = _Masks(blocked_RX, blocked_BM, window_R, group_R, chunk_rows, compute)
-    bias = anchor_RD.new_zeros(0) if bias_GM is None else bias_GM.float()
-    result: Tensor = _NegativeLogSumExp.apply(
-        anchor_RD.float(), negatives.vectors_MD.float(), negatives.log_q_M, scale, bias, masks
-    )
-    return result
+    if chunk_rows is not None and chunk_rows < 1:
+        raise ValueError(f"chunk_rows must be at least 1, got {chunk_rows}")
+    if (bias_GM is None) != (group_R is None):
+        raise ValueError("bias_GM and group_R belong together: a bias per group, and the group of each row")
+    wide = torch.promote_types(compute, torch.float32)
+    with torch.autocast(anchor_RD.device.type, enabled=False):
+        bias = -negatives.log_q_M.to(wide)[None]
+        if bias_GM is not None:
+            bias = bias_GM.to(wide) + bias
+        scaled_RD = anchor_RD.to(wide) * scale
+    return tiled_logsumexp(
+        scaled_RD, negatives.vectors_MD.to(wide), bias, group_R, Blocked.of(blocked_RX, blocked_BM, window_R),
+        recompute=chunk_rows is not None, rows=chunk_rows, compute=compute,
+    )  # fmt: skip
 
 
 def sampled_softmax(positive_logits_RT: Tensor, negative_lse_R: Tensor, relax: Relaxation = "none") -> Tensor:
@@ -133,91 +146,3 @@ def sampled_softmax(positive_logits_RT: Tensor, negative_lse_R: Tensor, relax: R
         return (loss_RT * real).sum(dim=1) / real.sum(dim=1)
     weights = torch.softmax((-loss_RT.detach()).masked_fill(~real, float("-inf")), dim=1)
     return (loss_RT * weights).sum(dim=1)
-
-
-@dataclass(frozen=True)
-class _Masks:
-    """Everything the kernel needs that carries no gradient."""
-
-    blocked_RX: Tensor | None
-    blocked_BM: Tensor | None
-    window_R: Tensor | None
-    group_R: Tensor | None
-    chunk_rows: int | None
-    compute: torch.dtype
-
-    def apply(self, logits_rM: Tensor, rows: slice) -> None:
-        """Set blocked pairs to -inf, in place."""
-        if self.blocked_BM is not None and self.window_R is not None:
-            logits_rM.masked_fill_(self.blocked_BM[self.window_R[rows]], float("-inf"))
-        if self.blocked_RX is not None:
-            row, slot = (self.blocked_RX[rows] >= 0).nonzero(as_tuple=True)
-            logits_rM[row, self.blocked_RX[rows][row, slot]] = float("-inf")
-
-
-class _NegativeLogSumExp(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, anchor_RD: Tensor, vectors_MD: Tensor, log_q_M: Tensor, scale: Tensor, bias_GM: Tensor,
-        masks: _Masks,
-    ) -> Tensor:  # fmt: skip
-        rows_total = len(anchor_RD)
-        step = masks.chunk_rows or max(1, rows_total)
-        lse_R = anchor_RD.new_empty(rows_total)
-        kept: list[Tensor] = []
-        for low in range(0, rows_total, step):
-            rows = slice(low, min(low + step, rows_total))
-            logits = _logits(anchor_RD, vectors_MD, log_q_M, scale, bias_GM, masks, rows)
-            lse_R[rows] = torch.logsumexp(logits, dim=1)
-            if masks.chunk_rows is None:
-                kept.append(_probabilities(logits, lse_R[rows]).to(masks.compute))
-        ctx.masks, ctx.kept = masks, kept
-        ctx.save_for_backward(anchor_RD, vectors_MD, log_q_M, scale, bias_GM, lse_R)
-        return lse_R
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (grad_R,) = gradients
-        anchor_RD, vectors_MD, log_q_M, scale, bias_GM, lse_R = ctx.saved_tensors
-        masks: _Masks = ctx.masks
-        step = masks.chunk_rows or max(1, len(anchor_RD))
-        d_anchor, d_vectors = torch.zeros_like(anchor_RD), torch.zeros_like(vectors_MD)
-        d_bias = torch.zeros_like(bias_GM)
-        low_vectors = vectors_MD.to(masks.compute)
-        for number, low in enumerate(range(0, len(anchor_RD), step)):
-            rows = slice(low, min(low + step, len(anchor_RD)))
-            if masks.chunk_rows is None:
-                p = ctx.kept[number]
-            else:
-                logits = _logits(anchor_RD, vectors_MD, log_q_M, scale, bias_GM, masks, rows)
-                p = _probabilities(logits, lse_R[rows])
-            p = (p * grad_R[rows, None].to(p.dtype)).to(masks.compute)
-            d_anchor[rows] = (p @ low_vectors).float()
-            d_vectors += (p.T @ anchor_RD[rows].to(masks.compute)).float()
-            if masks.group_R is not None:
-                d_bias.index_add_(0, masks.group_R[rows], p.float())
-        d_scale = (d_anchor * anchor_RD).sum()
-        return d_anchor * scale, d_vectors * scale, None, d_scale, d_bias, None
-
-
-def _logits(
-    anchor_RD: Tensor,
-    vectors_MD: Tensor,
-    log_q_M: Tensor,
-    scale: Tensor,
-    bias_GM: Tensor,
-    masks: _Masks,
-    rows: slice,
-) -> Tensor:
-    logits = (
-        (anchor_RD[rows].to(masks.compute) @ vectors_MD.to(masks.compute).T).float().mul_(scale).sub_(log_q_M)
-    )
-    if masks.group_R is not None:
-        logits += bias_GM[masks.group_R[rows]]
-    masks.apply(logits, rows)
-    return logits
-
-
-def _probabilities(logits_rM: Tensor, lse_r: Tensor) -> Tensor:
-    """exp(logits - lse), in place; rows without any negative become zero instead of NaN."""
-    return logits_rM.sub_(lse_r.clamp(min=-3e38)[:, None]).exp_()

@@ -74,23 +74,23 @@ class PinRecConfig:
 
     history_length: int = 64
     id_mode: IdMode = "table"
-    id_dim: int = 96
+    id_dim: int = 128
     id_hashes: int = 4
     content_dim: int = 64
     item_mixer: Literal["identity", "linear", "mlp", "residual"] = "residual"
     use_time: bool = True
     use_surface: bool = True
     input_action: InputAction = "none"
-    id_dropout: float = 0.2
+    id_dropout: float = 0.3
     trend_half_lives_hours: tuple[float, ...] = ()
     trend_step_minutes: float = 30.0
 
-    item_dim: int = 96
-    width: int = 96
+    item_dim: int = 128
+    width: int = 128
     layers: int = 2
     heads: int = 2
-    dropout: float = 0.2
-    embedding_dropout: float = 0.2
+    dropout: float = 0.3
+    embedding_dropout: float = 0.3
     head_residual: bool = True
     initial_scale: float = 12.0
     learn_scale: bool = False
@@ -113,10 +113,10 @@ class PinRecConfig:
 
     windows: Windows = "all"
     recent_days: float = 0.0
-    batch_positions: int = 2048
+    batch_positions: int = 1536
     epochs: int = 20
     learning_rate: float = 1e-3
-    weight_decay: float = 0.01
+    weight_decay: float = 0.0
     warmup_steps: int = 100
     gradient_clip: float = 1.0
     precision: Precision = "bf16"
@@ -161,5 +161,9 @@ class PinRecConfig:
     def unconditioned(self) -> PinRecConfig:
         """PinRec-UC: one vector per step, no outcome and no offset condition."""
         return replace(
-            self, outcome_conditioning=False, surface_conditioning=False, offset_buckets=1, targets_per_anchor=1
+            self,
+            outcome_conditioning=False,
+            surface_conditioning=False,
+            offset_buckets=1,
+            targets_per_anchor=1,
         )

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bowerbird.learn.randomness import derived
 from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.targets import Windows, anchors, feed_targets, future_items, next_item, offset_edges
-from bowerbird.recommend.vocabulary import Conditions
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import View
 
@@ -183,7 +183,9 @@ def tokens(windows: Windows) -> Tokens:
     return Tokens(*(torch.from_numpy(array) for array in arrays))
 
 
-def history_tokens(view: View, users: np.ndarray, end: np.ndarray | None, length: int, conditions: Conditions) -> Tokens:
+def history_tokens(
+    view: View, users: np.ndarray, end: np.ndarray | None, length: int, conditions: Conditions
+) -> Tokens:
     """The last ``length`` positive events of users before row ``end``, as model inputs.
 
     Rows without any event have length 0; at least one column is always there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -12,24 +12,24 @@ from bowerbird import __version__
 from bowerbird.evaluate.cases import Cases
 from bowerbird.evaluate.metrics.ranks import target_ranks
 from bowerbird.evaluate.protocols import next_event_cases
-from bowerbird.evaluate.report import Report
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.contract import Learner
 from bowerbird.learn.run import Run
-from bowerbird.learn.signals import Signal
 from bowerbird.learn.settings import to_dict
-from bowerbird.learn.train import StepOutput, TrainConfig, TrainResult, train
+from bowerbird.learn.signals import Signal
+from bowerbird.learn.train import StepOutput, TrainConfig, train
 from bowerbird.nn import frequency_counter
-from bowerbird.recommend.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
-from bowerbird.recommend.evaluation import report
 from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
-from bowerbird.recommend.model import PinRec
-from bowerbird.recommend.opened import OpenPinRec, build_model
-from bowerbird.recommend.recommender import PinRecRecommender
-from bowerbird.recommend.trends import DenseTrends
-from bowerbird.recommend.vocabulary import Conditions
+from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
+from bowerbird.recommend.inputs.conditions import Conditions
+from bowerbird.recommend.inputs.trends import DenseTrends
+from bowerbird.recommend.retrieval.opened import OpenPinRec, build_model
+from bowerbird.recommend.retrieval.recommender import PinRecRecommender
 from bowerbird.tables.view import View
+
+if TYPE_CHECKING:
+    from bowerbird.evaluate.report import Report
 
 
 class PinRecLearner(Learner[PinRecConfig]):
@@ -64,7 +64,9 @@ class PinRecLearner(Learner[PinRecConfig]):
             def validate() -> dict[str, float]:
                 return _validation(OpenPinRec(model, conditions, view), cases)
 
-        result = train(model, examples, step, self._settings(), run, validate=validate, identity=view.fingerprint)
+        result = train(
+            model, examples, step, self._settings(), run, validate=validate, identity=view.fingerprint
+        )
         return Artifact(
             learner=self.name,
             config=to_dict(self.config),
@@ -84,6 +86,8 @@ class PinRecLearner(Learner[PinRecConfig]):
 
     def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Report:
         """The headline table, the outcome matrix and the curves of one artifact, beside all baselines."""
+        from bowerbird.recommend.evaluation import report  # plots are heavy, training never needs them
+
         return report([artifact], view, since=since, run=run)
 
     def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
@@ -102,7 +106,9 @@ class PinRecLearner(Learner[PinRecConfig]):
         if not config.trend_half_lives_hours:
             return None
         start, stop = examples.time_range
-        return DenseTrends(view, config.trend_half_lives_hours, config.trend_step_minutes, start=start, stop=stop)
+        return DenseTrends(
+            view, config.trend_half_lives_hours, config.trend_step_minutes, start=start, stop=stop
+        )
 
     def _settings(self) -> TrainConfig:
         config = self.config
@@ -124,5 +130,3 @@ def _validation(opened: OpenPinRec, cases: Cases) -> dict[str, float]:
         "hit_rate@20": float((ranks < 20).mean()),
     }
 
-
-__all__ = ["PinRec", "PinRecLearner", "TrainResult"]

@@ -34,7 +34,7 @@ from bowerbird.nn import (
 )
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import PinRecBatch, Tokens
-from bowerbird.recommend.trends import DenseTrends
+from bowerbird.recommend.inputs.trends import DenseTrends
 
 SPARE_POSITIONS = 32
 """Positions kept free after a full history, for generated tokens and candidates."""
@@ -81,8 +81,16 @@ class PinRec(nn.Module):
         token_width = config.item_dim + (_TIME_WIDTH if self.time is not None else 0)
         self.surface = _codes(surfaces, token_width) if config.use_surface else None
         concat = config.input_action == "concat"
-        self.action = None if config.input_action == "none" else _codes(actions, 16 if concat else token_width)
+        self.action = (
+            None if config.input_action == "none" else _codes(actions, 16 if concat else token_width)
+        )
         self.project = nn.Linear(token_width + (16 if concat else 0), config.width)
+        with (
+            torch.no_grad()
+        ):  # the item vector passes through unchanged at first (see OutcomeHead's linear path)
+            self.project.weight.mul_(0.1)
+            nn.init.eye_(self.project.weight[:, : config.item_dim])
+            self.project.bias.zero_()
         self.decoder = Decoder(
             DecoderConfig(
                 width=config.width, layers=config.layers, heads=config.heads, dropout=config.dropout,
@@ -102,7 +110,12 @@ class PinRec(nn.Module):
     # --- reading a history -------------------------------------------------------------------------------------
 
     def token_vectors(
-        self, e_BNE: Tensor, time_BN: Tensor, surface_BN: Tensor, action_BN: Tensor, previous_BN: Tensor | None = None
+        self,
+        e_BNE: Tensor,
+        time_BN: Tensor,
+        surface_BN: Tensor,
+        action_BN: Tensor,
+        previous_BN: Tensor | None = None,
     ) -> Tensor:
         """Token inputs (B, N, D): item vector and time features side by side, surface (and action) added (A2.1).
 
@@ -159,7 +172,9 @@ class PinRec(nn.Module):
             rng: draws the negatives.
         """
         draw = self._draw(batch, rng)
-        real_BN = torch.arange(batch.tokens.item.shape[1], device=draw.ids_M.device) < batch.tokens.lengths[:, None]
+        real_BN = (
+            torch.arange(batch.tokens.item.shape[1], device=draw.ids_M.device) < batch.tokens.lengths[:, None]
+        )
         targets = batch.target.clamp(min=0)
         ids, index = torch.unique(
             torch.cat([batch.tokens.item[real_BN], targets.reshape(-1), draw.ids_M]), return_inverse=True
@@ -188,13 +203,17 @@ class PinRec(nn.Module):
         blocked_BM = None
         if self.config.mask_same_user:
             columns = negatives.locate(torch.where(real_BN, batch.tokens.item, -1))
-            blocked_BM = torch.zeros(len(columns), len(draw.ids_M) + 1, dtype=torch.bool, device=columns.device)
-            blocked_BM.scatter_(1, torch.where(columns < 0, len(draw.ids_M), columns), True)  # a spare last column
+            blocked_BM = torch.zeros(
+                len(columns), len(draw.ids_M) + 1, dtype=torch.bool, device=columns.device
+            )
+            blocked_BM.scatter_(
+                1, torch.where(columns < 0, len(draw.ids_M), columns), True
+            )  # a spare last column
             blocked_BM = blocked_BM[:, :-1]
         logits = len(anchor_PE) * len(draw.ids_M)
         lse_P = negative_logsumexp(
             anchor_PE, negatives, scale,
-            blocked_RX=negatives.locate(batch.target), blocked_BM=blocked_BM, window_R=batch.window,
+            blocked_RX=negatives.locate(batch.target), blocked_BM=blocked_BM, window_R=batch.window if blocked_BM is not None else None,
             bias_GM=bias_GM, group_R=group_P,
             chunk_rows=None if logits <= _LOGIT_BUDGET else max(1, _LOGIT_BUDGET // len(draw.ids_M)),
             compute=torch.bfloat16 if torch.is_autocast_enabled(anchor_PE.device.type) else torch.float32,
@@ -217,7 +236,9 @@ class PinRec(nn.Module):
         if self.config.all_negatives:
             return torch.zeros_like(ids, dtype=torch.float32)
         in_batch = min(len(batch.target), self.config.in_batch_negatives)
-        return (in_batch * self.log_share[ids].exp() + self.config.random_negatives / self.items.spec.n_items).log()
+        return (
+            in_batch * self.log_share[ids].exp() + self.config.random_negatives / self.items.spec.n_items
+        ).log()
 
 
 def _codes(codes: int, width: int) -> nn.Embedding:

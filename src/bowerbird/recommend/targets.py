@@ -93,7 +93,9 @@ def anchors(lengths_B: np.ndarray, cap: int, rng: np.random.Generator) -> tuple[
 
 def next_item(batch: Windows, window: np.ndarray, position: np.ndarray) -> Predictions:
     """One prediction per anchor: the event right after it, under its own action and surface."""
-    return _gather(batch, window, position, position + 1, offset=None, weight=np.ones(len(window), np.float32))
+    return _gather(
+        batch, window, position, position + 1, offset=None, weight=np.ones(len(window), np.float32)
+    )
 
 
 def future_items(
@@ -147,7 +149,7 @@ def feed_targets(batch: Windows, rows: Predictions, most: int) -> np.ndarray:
         )
         columns.append(np.where(joins, batch.item[w, t], -1))
     target_PT = np.stack(columns, axis=1)
-    used = max(1, int((target_PT >= 0).any(axis=0).nonzero()[0].max(initial=0)) + 1)
+    used = int(np.flatnonzero((target_PT >= 0).any(axis=0)).max(initial=0)) + 1
     return target_PT[:, :used]
 
 

@@ -2,6 +2,6 @@
 
 - `engine.Engine` answers requests (`request.py`) with responses (`response.py`): history, generate, guard,
   answer.
-- `generator.Generator` is the seam to the model side; a system that retrieves fits behind it.
+- `generators.base.Generator` is the seam to the model side; a system that retrieves fits behind it.
 - `api/` puts the engine on HTTP, `console/` is the page it serves.
 """

@@ -19,7 +19,7 @@ import numpy as np
 
 from bowerbird.serve.catalogue import Catalogue
 from bowerbird.serve.fallback import ContentNeighbours, Popularity
-from bowerbird.serve.generator import Candidates, Generator, Neighbours
+from bowerbird.serve.generators.base import Candidates, Generator, Neighbours
 from bowerbird.serve.guard import Picked, fill, keep
 from bowerbird.serve.people import Past, People, action_counts, code_of
 from bowerbird.serve.request import Filters, RawId, Request, RequestError
@@ -74,7 +74,7 @@ class Engine:
         Raises:
             BowerbirdError: One is missing or damaged, or they do not belong together.
         """
-        from bowerbird.serve.opening import open_generator
+        from bowerbird.serve.generators.opening import open_generator
 
         opened = Store.open(store)
         return cls(opened, open_generator(Path(artifact), opened))
@@ -109,7 +109,8 @@ class Engine:
             from_model = len(picked)
             picked = fill(picked, request.k, self.popularity, allowed=allowed, exclude=exclude)
             if 0 < from_model < len(picked):
-                text = f"the model found {from_model} items; the other {len(picked) - from_model} are recently popular"
+                rest = len(picked) - from_model
+                text = f"the model found {from_model} items; the other {rest} are recently popular"
                 notes.append(Note("filled_up", text))
             if len(picked) < request.k:
                 notes.append(self._too_few(len(picked), request, allowed))

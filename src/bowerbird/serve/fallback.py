@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from bowerbird.serve.generator import Neighbours
+from bowerbird.serve.generators.base import Neighbours
 from bowerbird.tables.store import ItemTable
 from bowerbird.tables.view import View
 

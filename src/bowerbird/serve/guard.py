@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bowerbird.serve.fallback import Popularity
-from bowerbird.serve.generator import Candidates
-from bowerbird.serve.response import Stage, Why
+from bowerbird.serve.generators.base import Candidates
+from bowerbird.serve.response import Why
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ def keep(found: Candidates, k: int, *, allowed: np.ndarray | None, exclude: np.n
     return list(picked.values())
 
 
-def fill(picked: list[Picked], k: int, popular: Popularity, *, allowed: np.ndarray | None, exclude: np.ndarray,
-         stage: Stage = "popularity") -> list[Picked]:  # fmt: skip
+def fill(
+    picked: list[Picked], k: int, popular: Popularity, *, allowed: np.ndarray | None, exclude: np.ndarray
+) -> list[Picked]:
     """`picked`, followed by popular items that may be shown until there are k, or none are left.
 
     A filled-in item scores 0 after the model's own: its share of the log is on another scale than their
@@ -63,5 +64,5 @@ def fill(picked: list[Picked], k: int, popular: Popularity, *, allowed: np.ndarr
     items, shares = popular.best(missing, allowed=allowed, exclude=np.concatenate([exclude, taken]))
     scores = np.zeros(len(items)) if picked else shares
     return picked + [
-        Picked(int(item), float(score), Why(stage)) for item, score in zip(items, scores, strict=True)
+        Picked(int(item), float(score), Why("popularity")) for item, score in zip(items, scores, strict=True)
     ]

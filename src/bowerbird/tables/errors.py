@@ -35,6 +35,7 @@ class TableError(BowerbirdError):
         value: Any = None,
         fix: str | None = None,
     ) -> None:
+        self.message = message
         self.table, self.column, self.row, self.value, self.fix = table, column, row, value, fix
         place = [
             f"{name} {found!r}" if name != "row" else f"row {found}"
@@ -47,6 +48,18 @@ class TableError(BowerbirdError):
         if fix:
             text += f"\n  Fix: {fix}"
         super().__init__(text)
+
+
+    def inside(self, table: str, file: str) -> TableError:
+        """The same error, saying which table and file it is about."""
+        return TableError(
+            f"file {file}: {self.message}",
+            table=self.table or table,
+            column=self.column,
+            row=self.row,
+            value=self.value,
+            fix=self.fix,
+        )
 
 
 class WallError(BowerbirdError):

@@ -20,6 +20,8 @@ IdType = Literal["integer", "string"]
 SCHEMA_VERSION: Final = 1
 MAX_ACTIONS: Final = 32
 DEFAULT_SURFACE: Final = "default"
+JOINT: Final = "\x1f"
+"""What joins the action names of a row where they travel as one text."""
 
 
 class Columns:

@@ -61,17 +61,20 @@ class TimeRule:
     latest: int | None = None
 
 
+Problem = tuple[np.ndarray, str]
+
+
 @dataclass(frozen=True)
 class ParsedTimes:
     """Parsed column.
 
     Attributes:
         values: Int64 (n,) ms UTC; null where the input was null or rejected.
-        reasons: String (n,) why a value was rejected, null elsewhere.
+        problems: bool (n,) mask of rejected values, with the reason; no value is in two of them.
     """
 
     values: pl.Series
-    reasons: pl.Series
+    problems: list[Problem]
 
 
 def infer_unit(values: pl.Series, rule: TimeRule) -> Unit:
@@ -103,11 +106,11 @@ def parse_times(values: pl.Series, unit: Unit, rule: TimeRule) -> ParsedTimes:
         rule: Zone, format and bounds.
     """
     if values.dtype.is_temporal():
-        milliseconds, reasons = _from_temporal(values, rule)
+        milliseconds, problems = _from_temporal(values, rule)
     elif unit == "text":
-        milliseconds, reasons = _from_text(values.cast(pl.String), rule)
+        milliseconds, problems = _from_text(values.cast(pl.String), rule)
     else:
-        milliseconds, reasons = _from_numbers(values, unit, rule)
+        milliseconds, problems = _from_numbers(values, unit, rule)
     good = milliseconds != _NONE
     for bound, bad, words in (
         (rule.earliest, lambda limit: milliseconds < limit, "impossible time: before"),
@@ -115,15 +118,20 @@ def parse_times(values: pl.Series, unit: Unit, rule: TimeRule) -> ParsedTimes:
     ):
         if bound is not None:
             outside = good & bad(bound)
-            if outside.any():
-                day = str(np.datetime64(bound, "ms").astype("datetime64[D]"))
-                reasons[outside] = f"{words} {day}"
-                milliseconds[outside] = _NONE
-                good &= ~outside
+            day = str(np.datetime64(bound, "ms").astype("datetime64[D]"))
+            _refuse(problems, milliseconds, outside, f"{words} {day}")
+            good &= ~outside
     parsed = pl.Series(values.name, milliseconds)
     if not good.all():
         parsed = parsed.set(pl.Series(~good), None)
-    return ParsedTimes(parsed, pl.Series("reason", reasons, dtype=pl.String))
+    return ParsedTimes(parsed, problems)
+
+
+def _refuse(problems: list[Problem], milliseconds: np.ndarray, rows: np.ndarray, reason: str) -> None:
+    """Notes a problem and forgets the values it is about."""
+    if rows.any():
+        problems.append((rows, reason))
+        milliseconds[rows] = _NONE
 
 
 def _numbers(values: pl.Series) -> np.ndarray:
@@ -140,8 +148,8 @@ def _possible(numbers: np.ndarray, unit: str, rule: TimeRule) -> np.ndarray:
     return (numbers >= earliest * scale) & (numbers <= latest * scale)
 
 
-def _from_numbers(values: pl.Series, unit: str, rule: TimeRule) -> tuple[np.ndarray, np.ndarray]:
-    reasons = np.full(len(values), None, dtype=object)
+def _from_numbers(values: pl.Series, unit: str, rule: TimeRule) -> tuple[np.ndarray, list[Problem]]:
+    problems: list[Problem] = []
     exact = values.str.strip_chars() if values.dtype == pl.String else values
     # Whole numbers stay integers: nanoseconds have more digits than a float holds.
     whole = exact.cast(pl.Int64, strict=False) if not exact.dtype.is_float() else pl.Series([None], dtype=pl.Int64)
@@ -151,8 +159,7 @@ def _from_numbers(values: pl.Series, unit: str, rule: TimeRule) -> tuple[np.ndar
         numbers = given.astype(np.float64)
         milliseconds = _scale_integers(given, unit)
         usable = np.abs(numbers / PER_MILLISECOND[unit]) < _LARGEST
-        milliseconds[~usable] = _NONE
-        reasons[~usable] = _TOO_LARGE
+        _refuse(problems, milliseconds, ~usable, _TOO_LARGE)
     else:
         numbers = _numbers(values)
         usable = np.isfinite(numbers) & (np.abs(numbers / PER_MILLISECOND[unit]) < _LARGEST)
@@ -161,16 +168,17 @@ def _from_numbers(values: pl.Series, unit: str, rule: TimeRule) -> tuple[np.ndar
             filled = whole.is_not_null().to_numpy() & usable
             milliseconds[filled] = _scale_integers(whole.fill_null(0).to_numpy()[filled], unit)
         present = values.is_not_null().to_numpy()
-        reasons[present & np.isnan(numbers)] = "not a number, though the column holds times as numbers"
-        reasons[present & ~np.isnan(numbers) & ~usable] = _TOO_LARGE
+        wrong = present & np.isnan(numbers)
+        _refuse(problems, milliseconds, wrong, "not a number, though the column holds times as numbers")
+        _refuse(problems, milliseconds, present & ~np.isnan(numbers) & ~usable, _TOO_LARGE)
     fits = _possible(numbers, unit, rule)
     if not fits.all():
         for other in ("s", "ms", "us", "ns"):
             if other != unit:
                 mixed = ~fits & (milliseconds != _NONE) & _possible(numbers, other, rule)
-                reasons[mixed] = f"mixed units: looks like {_NAMES[other]} in a column of {_NAMES[unit]}"
-                milliseconds[mixed] = _NONE
-    return milliseconds, reasons
+                words = f"mixed units: looks like {_NAMES[other]} in a column of {_NAMES[unit]}"
+                _refuse(problems, milliseconds, mixed, words)
+    return milliseconds, problems
 
 
 def _scale_integers(whole: np.ndarray, unit: str) -> np.ndarray:
@@ -180,8 +188,8 @@ def _scale_integers(whole: np.ndarray, unit: str) -> np.ndarray:
     return whole // int(PER_MILLISECOND[unit])
 
 
-def _from_text(values: pl.Series, rule: TimeRule) -> tuple[np.ndarray, np.ndarray]:
-    reasons = np.full(len(values), None, dtype=object)
+def _from_text(values: pl.Series, rule: TimeRule) -> tuple[np.ndarray, list[Problem]]:
+    problems: list[Problem] = []
     milliseconds = np.full(len(values), _NONE, dtype=np.int64)
     present = values.is_not_null().to_numpy()
     values = values.str.strip_chars()
@@ -200,12 +208,10 @@ def _from_text(values: pl.Series, rule: TimeRule) -> tuple[np.ndarray, np.ndarra
             parsed = _parse(chosen, form, rule, zoned=rows is zoned)
             milliseconds[pending] = parsed.fill_null(_NONE).to_numpy()
     failed = present & (milliseconds == _NONE)
-    if failed.any():
-        expected = f"format {rule.format}" if rule.format else "an ISO date or time"
-        reasons[failed] = f"not {expected}"
-        if rule.zone != "UTC":
-            reasons[failed] = f"not {expected}, or a local time that {rule.zone} skips"
-    return milliseconds, reasons
+    expected = f"format {rule.format}" if rule.format else "an ISO date or time"
+    skipped = f", or a local time that {rule.zone} skips" if rule.zone != "UTC" else ""
+    _refuse(problems, milliseconds, failed, f"not {expected}{skipped}")
+    return milliseconds, problems
 
 
 def _parse(values: pl.Series, form: str, rule: TimeRule, *, zoned: bool) -> pl.Series:
@@ -225,8 +231,8 @@ def _localise(naive: pl.Series, rule: TimeRule) -> pl.Series:
     return naive.dt.epoch("ms")
 
 
-def _from_temporal(values: pl.Series, rule: TimeRule) -> tuple[np.ndarray, np.ndarray]:
-    reasons = np.full(len(values), None, dtype=object)
+def _from_temporal(values: pl.Series, rule: TimeRule) -> tuple[np.ndarray, list[Problem]]:
+    problems: list[Problem] = []
     if values.dtype == pl.Date:
         moments = _localise(values.cast(pl.Datetime("us")), rule)
     elif isinstance(values.dtype, pl.Datetime):
@@ -235,5 +241,5 @@ def _from_temporal(values: pl.Series, rule: TimeRule) -> tuple[np.ndarray, np.nd
         moments = pl.Series([None] * len(values), dtype=pl.Int64)
     milliseconds = moments.fill_null(_NONE).to_numpy().copy()
     failed = values.is_not_null().to_numpy() & (milliseconds == _NONE)
-    reasons[failed] = f"not a moment in time, or a local time that {rule.zone} skips"
-    return milliseconds, reasons
+    _refuse(problems, milliseconds, failed, f"not a moment in time, or a local time that {rule.zone} skips")
+    return milliseconds, problems

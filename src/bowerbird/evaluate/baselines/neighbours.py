@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bowerbird.evaluate.baselines.base import Baseline, interactions
 from bowerbird.evaluate.cases import Cases
 from bowerbird.evaluate.positives import Positives
+from bowerbird.evaluate.ranking import top_k
 from bowerbird.tables.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 2048
 """Items whose co-occurrence rows are held at once."""
+
+_DENSE = 256
+"""Of those, rows held densely while their best are picked."""
 
 
 class ItemKNN(Baseline):
@@ -63,20 +67,22 @@ class ItemKNN(Baseline):
 
     def _nearest(self, together: csr_array, root: NDArray[np.float32], low: int) -> csr_array:
         """The strongest similarities of a block of items, from its co-occurrence counts."""
-        from scipy.sparse import csr_array
-
         row = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-        other, values = (
-            together.indices,
-            together.data / (root[row + low] * root[together.indices] + self.shrink),
-        )
-        keep = other != row + low
-        row, other, values = row[keep], other[keep], values[keep]
-        order = np.lexsort((other, -values, row))
-        row, other, values = row[order], other[order], values[order]
-        place = np.arange(len(row)) - np.searchsorted(row, row, side="left")
-        best = place < self.neighbours
-        return csr_array((values[best], (row[best], other[best])), shape=together.shape, dtype=np.float32)
+        together.data /= root[row + low] * root[together.indices] + self.shrink
+        together.data[together.indices == row + low] = 0.0
+        together.eliminate_zeros()
+        crowded = np.flatnonzero(np.diff(together.indptr) > self.neighbours)
+        for first in range(0, len(crowded), _DENSE):
+            rows = crowded[first : first + _DENSE]
+            dense = together[rows].toarray()
+            best = top_k(dense, self.neighbours).items
+            kept = np.zeros(dense.shape, dtype=bool)
+            np.put_along_axis(kept, best, True, axis=1)
+            for place, item in enumerate(rows):
+                span = slice(together.indptr[item], together.indptr[item + 1])
+                together.data[span] *= kept[place, together.indices[span]]
+        together.eliminate_zeros()
+        return together
 
     def _score(self, cases: Cases) -> NDArray[np.floating[Any]]:
         scores = (weighted_profiles(cases, self.decay) @ self._similar).toarray()

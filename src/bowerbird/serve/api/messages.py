@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
 
 from bowerbird.serve import request as engine
 
 MAX_K = 1000
 MAX_HISTORY = 1000
 
+
+def _id(value: object) -> int | str:
+    if (
+        isinstance(value, str)
+        and 1 <= len(value) <= 512
+        and not any("\ud800" <= c <= "\udfff" for c in value)
+    ):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return value
+    raise ValueError("an id is text of 1 to 512 characters, or a whole number")
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-RawId = (
-    Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
-    | Annotated[StrictStr, StringConstraints(min_length=1, max_length=512)]
-)
+RawId = Annotated[int | str, BeforeValidator(_id)]
 Time = Annotated[StrictInt, Field(ge=-62_135_596_800_000, le=253_402_300_799_999)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Values = Annotated[list[Name], Field(max_length=100)]

@@ -19,18 +19,9 @@ from bowerbird.tables.datasets.openbandit import OpenBandit
 from bowerbird.tables.errors import ConfigError, did_you_mean
 from bowerbird.tables.store import Store
 
-DATASETS: dict[str, DatasetAdapter] = {
-    adapter.name: adapter
-    for adapter in (
-        MovieLens(),
-        AmazonSequences(),
-        GloboNews(),
-        OpenBandit(),
-        Beibei(),
-        Goodbooks(),
-        KuaiRand(),
-    )
-}
+_ADAPTERS = (MovieLens, AmazonSequences, GloboNews, OpenBandit, Beibei, Goodbooks, KuaiRand)
+
+DATASETS: dict[str, DatasetAdapter] = {adapter.name: adapter() for adapter in _ADAPTERS}
 """Adapters by name."""
 
 

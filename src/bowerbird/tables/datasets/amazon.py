@@ -30,12 +30,12 @@ class AmazonSequences(DatasetAdapter):
     )
     citation = (
         "Kun Zhou et al. 2020. S3-Rec: Self-Supervised Learning for Sequential Recommendation with Mutual "
-        "Information Maximization. CIKM. Data: Julian McAuley et al. 2015. Image-based Recommendations on Styles and "
-        "Substitutes. SIGIR."
+        "Information Maximization. CIKM. Data: Julian McAuley et al. 2015. Image-based Recommendations on "
+        "Styles and Substitutes. SIGIR."
     )
     actions = ("review",)
     item_roles = {"attributes": "categories"}  # noqa: RUF012 declared in the base
-    slate_rule = "No slates: the log has neither requests nor times. Time is made up, one day a position from 2000-01-01 UTC."
+    slate_rule = "No slates: the log has neither requests nor times. Time is made up, one day a position."
     tie_rule = "none: positions are distinct"
 
     def dataset_name(self, folder: Path) -> str:
@@ -88,11 +88,9 @@ class AmazonSequences(DatasetAdapter):
 
 
 def _tables(rows: pl.DataFrame, attributes: pl.DataFrame) -> dict[str, Rows]:
-    events = pseudo_time(
-        rows.select(
-            pl.col("user").cast(pl.Int64).alias("user_id"), pl.col("item").cast(pl.Int64).alias("item_id")
-        )
-    ).with_columns(pl.lit(["review"]).alias("actions"))
+    user, item = pl.col("user").cast(pl.Int64), pl.col("item").cast(pl.Int64)
+    events = pseudo_time(rows.select(user.alias("user_id"), item.alias("item_id")))
+    events = events.with_columns(pl.lit(["review"]).alias("actions"))
     items = attributes.sort("item").select(
         pl.col("item").cast(pl.Int64).alias("item_id"),
         pl.col("attributes").list.eval(pl.format("attribute {}", pl.element())).alias("attributes"),

@@ -21,9 +21,7 @@ PSEUDO_EPOCH_MS = 946_684_800_000
 
 DAY_MS = 86_400_000
 
-HASHED_TIES = (
-    "events of one user in one millisecond are put into a fixed random order (a hash of user and item)"
-)
+HASHED_TIES = "events of one user in one millisecond in a fixed random order (a hash of user and item)"
 
 
 class DatasetError(BowerbirdError):
@@ -90,7 +88,7 @@ class DatasetAdapter(ABC):
             actions=self.actions,
             negative_actions=self.negative_actions,
             item_roles=self.item_roles,
-            slate_rule=f"{self.slate_rule} Ties: {self.tie_rule}.",
+            slate_rule=f"{self.slate_rule} Order of reading: {self.tie_rule}.",
             tie_rule="input",
             dataset=self.dataset_name(source),
             overwrite=overwrite,

@@ -30,8 +30,8 @@ class Beibei(DatasetAdapter):
     title = "Beibei"
     licence = "none stated. Do not put into a public tree."
     how_to_get = (
-        "Take Data/Beibei from https://github.com/chenchongthu/GHCF and write buy_train, buy_test and cart as "
-        "Parquet or CSV with the columns user, item."
+        "Take Data/Beibei from https://github.com/chenchongthu/GHCF and write buy_train, buy_test and cart "
+        "as Parquet or CSV with the columns user, item."
     )
     citation = (
         "Chong Chen et al. 2021. Graph Heterogeneous Multi-Relational Recommendation. AAAI. Beibei log: "
@@ -39,8 +39,9 @@ class Beibei(DatasetAdapter):
     )
     actions = ("cart", "buy")
     slate_rule = (
-        "No slates: the log has neither requests nor times. Each user's pairs are in a fixed random order with the "
-        "published test buy last and another buy before it; time is made up, one day a position from 2000-01-01 UTC."
+        "No slates: the log has neither requests nor times. Each user's pairs are in a fixed random order "
+        "with the published test buy last and another buy before it; time is made up, one day a position "
+        "from 2000-01-01 UTC."
     )
     tie_rule = "none: positions are distinct"
 

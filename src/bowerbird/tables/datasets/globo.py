@@ -29,8 +29,8 @@ class GloboNews(DatasetAdapter):
         "clicks/clicks_hour_*.csv (or one clicks.parquet with the same columns)."
     )
     citation = (
-        "Gabriel de Souza Pereira Moreira, Felipe Ferreira, Adilson Marques da Cunha. 2018. News Session-Based "
-        "Recommendations using Deep Neural Networks. DLRS. doi:10.1145/3270323.3270328"
+        "Gabriel de Souza Pereira Moreira, Felipe Ferreira, Adilson Marques da Cunha. 2018. News "
+        "Session-Based Recommendations using Deep Neural Networks. DLRS. doi:10.1145/3270323.3270328"
     )
     actions = ("click",)
     item_roles = {"category": "category", "publisher": "category", "words": "number"}  # noqa: RUF012

@@ -37,8 +37,8 @@ class Goodbooks(DatasetAdapter):
     negative_actions = ("dislike",)
     item_roles = {"title": "title", "authors": "categories", "language": "category", "year": "number"}  # noqa: RUF012
     slate_rule = (
-        "No slates: the log has neither requests nor times. Version 1 is in a fixed random order per user, version 2 "
-        "in file order; time is made up, one day a position from 2000-01-01 UTC."
+        "No slates: the log has neither requests nor times. Version 1 is in a fixed random order per user, "
+        "version 2 in file order; time is made up, one day a position from 2000-01-01 UTC."
     )
     tie_rule = "none: positions are distinct"
 

@@ -45,8 +45,8 @@ class KuaiRand(DatasetAdapter):
         "log_standard_*.csv, log_random_*.csv, user_features_*.csv and video_features_basic_*.csv."
     )
     citation = (
-        "Chongming Gao et al. 2022. KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed "
-        "Videos. CIKM. doi:10.1145/3511808.3557624"
+        "Chongming Gao et al. 2022. KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly "
+        "Exposed Videos. CIKM. doi:10.1145/3511808.3557624"
     )
     actions = tuple(_FEEDBACK.values())
     negative_actions = ("hate",)
@@ -58,8 +58,8 @@ class KuaiRand(DatasetAdapter):
         "duration_s": "number",
     }
     slate_rule = (
-        "A slate is up to 10 consecutive impressions of one user and tab with pauses of at most 5 minutes (the log has "
-        "no request ids). Random exposures form one slate a user, tab and day."
+        "A slate is up to 10 consecutive impressions of one user and tab with pauses of at most 5 minutes "
+        "(the log has no request ids). Random exposures form one slate a user, tab and day."
     )
 
     def dataset_name(self, folder: Path) -> str:

@@ -32,12 +32,13 @@ class MovieLens(DatasetAdapter):
     name = "movielens"
     title = "MovieLens"
     licence = (
-        "GroupLens terms: research use, redistribution under the same terms, no commercial use without permission, "
-        "acknowledge the data set."
+        "GroupLens terms: research use, redistribution under the same terms, no commercial use without "
+        "permission, acknowledge the data set."
     )
     how_to_get = (
         "Download a release with CSV files (ml-latest-small, ml-25m, ml-32m ...) from "
-        "https://grouplens.org/datasets/movielens/ and give the folder with ratings.csv, movies.csv and tags.csv."
+        "https://grouplens.org/datasets/movielens/ and give the folder with ratings.csv, movies.csv and "
+        "tags.csv."
     )
     citation = (
         "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
@@ -47,8 +48,8 @@ class MovieLens(DatasetAdapter):
     negative_actions = ("dislike",)
     item_roles = {"title": "title", "genres": "categories", "year": "number"}  # noqa: RUF012 declared in the base
     slate_rule = (
-        "A slate is a rating session of one user: a pause of more than 30 minutes begins a new one. It holds what the "
-        "user rated or tagged, not what was shown."
+        "A slate is a rating session of one user: a pause of more than 30 minutes begins a new one. It holds "
+        "what the user rated or tagged, not what was shown."
     )
 
     def dataset_name(self, folder: Path) -> str:
@@ -83,9 +84,7 @@ class MovieLens(DatasetAdapter):
         if tag_files:
             tags = (
                 self.read(tag_files, ["userId", "movieId", "timestamp"])
-                .select(
-                    _ids("userId", "user_id"), _ids("movieId", "item_id"), _milliseconds().alias("tagged")
-                )
+                .select(*_ids(), _milliseconds().alias("tagged"))
                 .unique()
                 .collect()
             )
@@ -100,8 +99,11 @@ class MovieLens(DatasetAdapter):
             yield _one_part(pl.DataFrame(schema=ratings.collect_schema()), rest)
 
 
-def _ids(column: str, name: str) -> pl.Expr:
-    return pl.col(column).cast(pl.Int64).alias(name)
+def _ids() -> tuple[pl.Expr, pl.Expr]:
+    return (
+        pl.col("userId").cast(pl.Int64).alias("user_id"),
+        pl.col("movieId").cast(pl.Int64).alias("item_id"),
+    )
 
 
 def _milliseconds() -> pl.Expr:
@@ -110,25 +112,15 @@ def _milliseconds() -> pl.Expr:
 
 def _one_part(ratings: pl.DataFrame, tags: pl.DataFrame) -> pl.DataFrame:
     """Events of some users: ratings with the tags of the same half hour, then the other tags."""
-    rated = ratings.select(
-        _ids("userId", "user_id"),
-        _ids("movieId", "item_id"),
-        _milliseconds().alias("timestamp"),
-        star_actions(),
-    ).unique(["user_id", "item_id", "timestamp"], keep="first", maintain_order=True)
-    pairs = tags.join(rated.select("user_id", "item_id", "timestamp"), on=["user_id", "item_id"])
+    row, tag = ["user_id", "item_id", "timestamp"], ["user_id", "item_id", "tagged"]
+    rated = ratings.select(*_ids(), _milliseconds().alias("timestamp"), star_actions())
+    rated = rated.unique(row, keep="first", maintain_order=True)
+    pairs = tags.join(rated.select(row), on=["user_id", "item_id"])
     pairs = pairs.filter((pl.col("tagged") - pl.col("timestamp")).abs() <= SESSION_GAP_MS)
-    with_tag = (
-        pairs.select("user_id", "item_id", "timestamp").unique().with_columns(pl.lit(True).alias("with_tag"))
-    )
-    rated = rated.join(with_tag, on=["user_id", "item_id", "timestamp"], how="left", maintain_order="left")
+    with_tag = pairs.select(row).unique().with_columns(pl.lit(True).alias("with_tag"))
+    rated = rated.join(with_tag, on=row, how="left", maintain_order="left")
     tagged = pl.when(pl.col("with_tag")).then(pl.col("actions").list.concat(pl.lit(["tag"])))
     rated = rated.with_columns(tagged.otherwise(pl.col("actions")).alias("actions")).drop("with_tag")
-    alone = tags.join(
-        pairs.select("user_id", "item_id", "tagged"), on=["user_id", "item_id", "tagged"], how="anti"
-    )
-    alone = alone.select(
-        "user_id", "item_id", pl.col("tagged").alias("timestamp"), pl.lit(["tag"]).alias("actions")
-    )
-    events = hashed_order(pl.concat([rated, alone]))
-    return cut_sessions(events, SESSION_GAP_MS)
+    alone = tags.join(pairs.select(tag), on=tag, how="anti").rename({"tagged": "timestamp"})
+    alone = alone.with_columns(pl.lit(["tag"]).alias("actions")).select(*row, "actions")
+    return cut_sessions(hashed_order(pl.concat([rated, alone])), SESSION_GAP_MS)

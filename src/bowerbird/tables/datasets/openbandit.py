@@ -32,12 +32,12 @@ class OpenBandit(DatasetAdapter):
     licence = "CC BY 4.0 for the data (not verified), Apache-2.0 for the repository."
     how_to_get = (
         "Download https://research.zozo.com/data.html or take the small version in "
-        "https://github.com/st-tech/zr-obp (obd/): {bts,random}/{men,women,all}/{campaign}.csv with item_context.csv "
-        "(or {policy}_{campaign}.parquet with item_context_{campaign}.parquet)."
+        "https://github.com/st-tech/zr-obp (obd/): {bts,random}/{men,women,all}/{campaign}.csv with "
+        "item_context.csv (or {policy}_{campaign}.parquet with item_context_{campaign}.parquet)."
     )
     citation = (
-        "Yuta Saito, Shunsuke Aihara, Megumi Matsutani, Yusuke Narita. 2020. Open Bandit Dataset and Pipeline: "
-        "Towards Realistic and Reproducible Off-Policy Evaluation. arXiv:2008.07146"
+        "Yuta Saito, Shunsuke Aihara, Megumi Matsutani, Yusuke Narita. 2020. Open Bandit Dataset and "
+        "Pipeline: Towards Realistic and Reproducible Off-Policy Evaluation. arXiv:2008.07146"
     )
     actions = ("click",)
     item_roles = {  # noqa: RUF012 declared in the base
@@ -46,8 +46,8 @@ class OpenBandit(DatasetAdapter):
         **dict.fromkeys(_ITEM_FEATURES[1:], "category"),
     }
     slate_rule = (
-        "A slate is the impressions of one policy and campaign with the same microsecond and user features (in the "
-        "small version nearly always a single one of the three slots)."
+        "A slate is the impressions of one policy and campaign with the same microsecond and user features "
+        "(in the small version nearly always a single one of the three slots)."
     )
     tie_rule = "events of one slate are ordered by slot"
 

@@ -113,7 +113,8 @@ class SourceConfig(_Strict):
         header: Whether the first line of a text file names the columns.
         names: Column names of a text file without a header.
         columns: Column of the contract to where it comes from (a plain text is the name of the column in the file).
-        features: Feature name to column, role or both. Left out: every other column is a feature.
+        features: Feature name to column, role or both. Left out: every column that is not mapped and does not
+            carry a name of the contract is a feature.
     """
 
     files: list[str]
@@ -266,6 +267,12 @@ class IngestConfig(_Strict):
                 for name in spec.required:
                     if name not in source.columns:
                         raise ValueError(f"[{table}.columns] must say which column is {name!r}")
+                actions = source.columns.get("actions")
+                given = list(actions.flags or [actions.constant] if actions and not actions.column else [])
+                for name in given:
+                    if self.actions.policy == "reject" and name not in self.actions.names:
+                        hint = did_you_mean(str(name), self.actions.names)
+                        raise ValueError(f"[{table}.columns.actions]: action {name!r} is not declared; {hint}")
                 if source.features and not spec.features:
                     raise ValueError(f"[{table}] takes no features; its columns are {', '.join(spec.names)}")
         return self

@@ -1,9 +1,9 @@
 """A simulated platform with known truth: a test oracle and a load generator, never a substitute for real data.
 
-    store = simulate("store", 200_000, seed=0)      # a store, with a `truth` folder inside
-    truth = Truth.open("store")                     # factors, oracle probabilities, propensities, rings, identities
-    for tables in stream(1_000_000, seed=0): ...    # chunks of the public tables, for load tests
-    SimulationConfig                                # every knob, explained
+store = simulate("store", 200_000, seed=0)    # a store, with a `truth` folder inside
+truth = Truth.open("store")                   # oracle probabilities, propensities, rings, identities
+for tables in stream(1_000_000, seed=0): ...  # chunks of the public tables, for load tests
+SimulationConfig                              # every knob, explained
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from bowerbird.tables.simulate.stream import stream
     from bowerbird.tables.simulate.truth import ANY, Truth
 
-__all__ = ["ACTIONS", "ANY", "NEGATIVE_ACTIONS", "SURFACES", "SimulationConfig", "Truth", "simulate", "stream"]
+__all__ = [
+    "ACTIONS",
+    "ANY",
+    "NEGATIVE_ACTIONS",
+    "SURFACES",
+    "SimulationConfig",
+    "Truth",
+    "simulate",
+    "stream",
+]
 
 _HOMES = {"simulate": "simulator", "stream": "stream", "ANY": "truth", "Truth": "truth"}
 

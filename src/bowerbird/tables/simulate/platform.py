@@ -1,4 +1,4 @@
-"""The whole simulated platform in memory: what does not grow with the number of events, plus one number per person."""
+"""The simulated platform in memory: what does not grow with the events, plus one number per person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bowerbird.tables.simulate.behaviour.choice import (
     LONG_CLICK,
     SAVE,
     Choice,
-    examined,
+    examination,
     pair_logits,
 )
 from bowerbird.tables.simulate.behaviour.people import Traits, draw_people
@@ -32,7 +32,11 @@ _PILOT_ROWS = 120_000
 
 @dataclass(frozen=True)
 class Platform:
-    """A platform ready to run. quota: int64[U] rows of every person, summing to config.n_events."""
+    """A platform ready to run.
+
+    Attributes:
+        quota: int64[U] rows of every person, summing to config.n_events.
+    """
 
     config: SimulationConfig
     language: Language
@@ -46,7 +50,10 @@ class Platform:
     quota: np.ndarray
 
     def people(self, numbers: np.ndarray) -> np.ndarray:
-        """The people with these numbers (int64[B]), PERSON[B]; spam accounts joined when their ring was opened."""
+        """The people with these numbers; spam accounts joined when their ring was opened.
+
+        Args: numbers: int64[B]. Returns PERSON[B].
+        """
         people = draw_people(np.asarray(numbers, dtype=np.int64), self.traits, self.catalogue)
         ring = self.rings.member[people["number"]]
         spam = ring >= 0
@@ -58,11 +65,13 @@ class Platform:
         """Everything these people see and do."""
         quota = self.quota[people["number"]]
         log = empty_log(int(quota.sum()))
-        simulate_people(log, people, quota, self.rings, self.catalogue, self.choice, self.policy, self.manners)
+        simulate_people(
+            log, people, quota, self.rings, self.catalogue, self.choice, self.policy, self.manners
+        )
         return log
 
     def blocks(self, chunk_rows: int) -> Iterator[np.ndarray]:
-        """Consecutive person numbers (int64[B]) with at most chunk_rows rows together, but at least one person."""
+        """Consecutive person numbers (int64[B]) with chunk_rows rows together, or one person with more."""
         ends = np.cumsum(self.quota)
         first = 0
         while first < len(ends):
@@ -81,14 +90,29 @@ def build_platform(config: SimulationConfig) -> Platform:
     catalogue = make_catalogue(rng, config, topics, creators)
     rings = make_rings(rng, config, catalogue)
     traits = Traits(
-        config.seed, config.start_ms, config.end_ms, config.outcome_overlap, config.new_user_share, config.activity_spread,
+        config.seed,
+        config.start_ms,
+        config.end_ms,
+        config.outcome_overlap,
+        config.new_user_share,
+        config.activity_spread,
         config.drift_share,
-    )  # fmt: skip
+    )
     manners = Manners(
-        config.seed, config.start_ms, config.end_ms, config.slate_size, min(config.repeat_filter, config.n_items // 8),
-        config.session_slates, config.switch, config.habit, config.session_memory, config.search_share,
-        config.related_share, config.keep_share, config.follow_share,
-    )  # fmt: skip
+        config.seed,
+        config.start_ms,
+        config.end_ms,
+        config.slate_size,
+        min(config.repeat_filter, int(catalogue.live[0]) // 3),
+        config.session_slates,
+        config.switch,
+        config.habit,
+        config.session_memory,
+        config.search_share,
+        config.related_share,
+        config.keep_share,
+        config.follow_share,
+    )
     choice, policy = choice_of(config, np.array([-2.0, -1.0, -4.0, -3.0])), policy_of(config)
     quota = _quotas(config, traits, catalogue, rings)
     platform = Platform(config, language, creators, catalogue, rings, traits, choice, policy, manners, quota)
@@ -98,9 +122,13 @@ def build_platform(config: SimulationConfig) -> Platform:
 def choice_of(config: SimulationConfig, bias: np.ndarray) -> Choice:
     """The outcome model of a configuration with these biases (float64[A])."""
     return Choice(
-        bias, config.affinity_gain, config.appeal_strength, config.intent_strength, config.taste_strength,
+        bias,
+        config.affinity_gain,
+        config.appeal_strength,
+        config.intent_strength,
+        config.taste_strength,
         config.position_decay,
-    )  # fmt: skip
+    )
 
 
 def policy_of(config: SimulationConfig) -> Policy:
@@ -113,11 +141,13 @@ def policy_of(config: SimulationConfig) -> Policy:
 
 
 def _quotas(config: SimulationConfig, traits: Traits, catalogue: Catalogue, rings: Rings) -> np.ndarray:
-    """Rows of every person: a few for all, the rest by activity times the share of the log they were there for."""
+    """Rows of every person: a few for all, the rest by activity times the share of the log they were there."""
     weight = np.empty(config.n_users)
     for first in range(0, config.n_users, 10_000):
         people = draw_people(np.arange(first, min(first + 10_000, config.n_users)), traits, catalogue)
-        present = (config.end_ms - np.maximum(people["joined"], config.start_ms)) / (config.end_ms - config.start_ms)
+        present = (config.end_ms - np.maximum(people["joined"], config.start_ms)) / (
+            config.end_ms - config.start_ms
+        )
         weight[people["number"]] = people["activity"] * present
     ordinary = rings.member < 0
     weight[~ordinary] = weight[ordinary].mean()
@@ -144,9 +174,16 @@ def _calibrated(platform: Platform) -> Platform:
         bare = platform.choice._replace(bias=np.zeros(len(ACTIONS)))
         requested = request_times(rows)
         logit_RA = pair_logits(
-            pilot, rows["person"], rows["item"], rows["moment"], requested, platform.catalogue, bare, platform.policy
+            pilot,
+            rows["person"],
+            rows["item"],
+            rows["moment"],
+            requested,
+            platform.catalogue,
+            bare,
+            platform.policy,
         )
-        sees = examined(rows["position"], platform.choice)
+        sees = examination(rows["position"], platform.choice)
         bias = np.zeros(len(ACTIONS))
         bias[HIDE] = _solve(logit_RA[:, HIDE], sees, rates[HIDE])
         stays = sees * (1.0 - _sigmoid(logit_RA[:, HIDE] + bias[HIDE]))
@@ -176,4 +213,3 @@ def _solve(logit_R: np.ndarray, weight_R: np.ndarray, rate: float) -> float:
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-x))
-

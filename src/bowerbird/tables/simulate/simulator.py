@@ -15,7 +15,14 @@ from bowerbird.tables.atomic import TEMPORARY, replace_directory
 from bowerbird.tables.errors import StoreError
 from bowerbird.tables.schema import IdType
 from bowerbird.tables.simulate.behaviour.records import Log
-from bowerbird.tables.simulate.config import ACTIONS, NEGATIVE_ACTIONS, SLATE_RULE, SURFACES, TIE_RULE, SimulationConfig
+from bowerbird.tables.simulate.config import (
+    ACTIONS,
+    NEGATIVE_ACTIONS,
+    SLATE_RULE,
+    SURFACES,
+    TIE_RULE,
+    SimulationConfig,
+)
 from bowerbird.tables.simulate.platform import Platform, build_platform
 from bowerbird.tables.simulate.stream import (
     CHUNK_ROWS,
@@ -50,8 +57,8 @@ def simulate(
 ) -> Store:
     """Write a simulated platform as a store, with a folder `truth` inside it (see `Truth`).
 
-    Memory holds one block of people and one number per person, whatever n_events. The manifest's config holds every
-    knob under "simulation". Dense users and items of the store are the numbers of the truth.
+    Memory holds one block of people and one number per person, whatever n_events. The manifest's config
+    holds every knob under "simulation". Dense users and items of the store are the numbers of the truth.
 
     Args:
         path: folder of the store.

@@ -1,4 +1,4 @@
-"""The platform's public tables, chunk by chunk: memory holds one block of people, whatever the number of events."""
+"""The platform's public tables, chunk by chunk: memory holds one block of people, whatever the size."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _ACTION_LISTS = pl.Series(
 def stream(n_events: int, seed: int = 0, *, chunk_rows: int = CHUNK_ROWS, **knobs: Any) -> Iterator[Tables]:
     """Chunks of the public tables of a simulated platform.
 
-    The first chunk holds items, links and labels that do not come from behaviour; every other one holds users, events
-    (people in order of number, each by time), collections, links and labels of one block of people. The rows do not
-    depend on chunk_rows.
+    The first chunk holds items, links and labels that do not come from behaviour; every other one holds
+    users, events (people in order of number, each by time), collections, links and labels of one block of
+    people. The rows do not depend on chunk_rows.
 
-    Args: n_events: rows of events over all chunks; seed; chunk_rows: at most this many events a chunk (a person with
-    more gets a chunk of their own); knobs: see SimulationConfig.
-    Raises ConfigError for an unknown knob or a bad value.
+    Args: n_events: rows of events over all chunks; seed; chunk_rows: at most this many events a chunk (a
+    person with more gets a chunk of their own); knobs: see SimulationConfig. Raises ConfigError for an
+    unknown knob or a bad value.
     """
     platform = build_platform(SimulationConfig.of(n_events=n_events, seed=seed, **knobs))
     yield catalogue_tables(platform)
@@ -118,7 +118,7 @@ def _events(platform: Platform, people: np.ndarray, log: Log, ids: pl.Series) ->
 
 def _collections(platform: Platform, people: np.ndarray, log: Log, ids: pl.Series) -> pl.DataFrame:
     """A save that was kept goes to the person's board about the item's topic."""
-    rows = log.keep[: log.count[1]]
+    rows = log.keep[: log.written[1]]
     person, item = log.rows["person"][rows], log.rows["item"][rows]
     topic = platform.catalogue.items["topic"][item]
     names = ids.to_list()
@@ -139,14 +139,26 @@ def _collections(platform: Platform, people: np.ndarray, log: Log, ids: pl.Serie
 
 
 def _follows(platform: Platform, log: Log, ids: pl.Series) -> pl.DataFrame:
-    rows = log.follow[: log.count[2]]
-    creators = creator_ids(platform.catalogue.items["creator"][log.rows["item"][rows]], platform.config.n_creators)
-    frame = link_frame("user", ids.gather(log.rows["person"][rows]).to_list(), "creator", creators, "follows", log.rows["time"][rows])
+    rows = log.follow[: log.written[2]]
+    creators = creator_ids(
+        platform.catalogue.items["creator"][log.rows["item"][rows]], platform.config.n_creators
+    )
+    frame = link_frame(
+        "user",
+        ids.gather(log.rows["person"][rows]).to_list(),
+        "creator",
+        creators,
+        "follows",
+        log.rows["time"][rows],
+    )
     return frame.unique(["source_id", "target_id"], keep="first", maintain_order=True)
 
 
 def _spam_labels(platform: Platform, people: np.ndarray, ids: pl.Series) -> pl.DataFrame:
-    """Verdicts on a share of the accounts: 'spam' a day after the ring's last burst, 'legit' at a random review."""
+    """Verdicts on a share of the accounts.
+
+    'spam' a day after the ring's last burst, 'legit' at a random review.
+    """
     config, rings = platform.config, platform.rings
     if not len(rings.opened):
         return label_frame("spam", "user", [], [], np.empty(0, np.int64))

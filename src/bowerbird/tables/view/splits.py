@@ -72,7 +72,8 @@ def time_split(
     else:
         if valid_fraction <= 0 or test_fraction <= 0 or valid_fraction + test_fraction >= 1:
             raise ConfigError(
-                f"time_split: valid_fraction={valid_fraction} and test_fraction={test_fraction} must be above "
+                f"time_split: valid_fraction={valid_fraction} and test_fraction={test_fraction} must be "
+                f"above "
                 "0 and leave something to train on"
             )
         walls = _quantiles(test, (1 - valid_fraction - test_fraction, 1 - test_fraction))
@@ -130,5 +131,5 @@ def _quantiles(view: View, shares: tuple[float, float]) -> tuple[int, int]:
 def _rules(view: View) -> str:
     from bowerbird.tables.schema import TIE_RULES
 
-    tie = TIE_RULES.get(view.tie_rule, view.tie_rule)
-    return f"Slates: {view.slate_rule or 'none in this log'}. Ties: {tie}."
+    slates = (view.slate_rule or "none in this log").rstrip(".")
+    return f"Slates: {slates}. Ties: {TIE_RULES.get(view.tie_rule, view.tie_rule)}."

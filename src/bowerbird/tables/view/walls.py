@@ -91,7 +91,9 @@ def milliseconds(moment: int | datetime | date | str) -> int:
 
 
 def format_time(moment: int) -> str:
-    """A moment in milliseconds as text for people; numbers outside the calendar stay numbers."""
+    """A moment in milliseconds as text for people; toy clocks and wild numbers stay numbers."""
+    if abs(moment) < 86_400_000 * 365:  # no log is from 1970: a toy clock
+        return f"{moment} ms"
     try:
         return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):

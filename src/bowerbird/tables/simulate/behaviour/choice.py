@@ -1,14 +1,15 @@
-"""What people do with what they see: the true probability of every action. The one place where it is written down.
+"""What people do with what they see: the true probability of every action, written down in one place.
 
-For an examined item i shown to person u at time t while the topic of the moment is z, with fit in [0, 1] the match of the
-item's topics with z, the person's interests and z's sister topics (see `scene`):
+For an examined item i shown to person u at time t while the topic of the moment is z, with fit in [0, 1]
+the match of the item's topics with z, the person's interests and z's sister topics (see `scene`):
 
     logit_a = bias_a + gain_a * fit + appeal[i, a] + intent[u, slot(i), a] + <taste[u, a], style[i, a]>
 
-each term at its configured strength. hide = sigmoid(logit_hide); otherwise click = sigmoid(logit_click) and, only after
-a click, long_click = sigmoid(logit_long); otherwise also save = sigmoid(logit_save), independent of the click.
-Appeal, intent, taste and style of different actions correlate by `outcome_overlap` only: this is what makes a model that
-is told the wanted outcome better than one that is not.
+each term at its configured strength. hide = sigmoid(logit_hide); otherwise click = sigmoid(logit_click)
+and, only after a click, long_click = sigmoid(logit_long); otherwise also save = sigmoid(logit_save),
+independent of the click. Appeal, intent, taste and style of different actions correlate by
+`outcome_overlap` only: this is what makes a model that is told the wanted outcome better than one that is
+not.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Choice(NamedTuple):
 
 
 @njit(cache=True)
-def logits(out: np.ndarray, people: np.ndarray, b: int, items: np.ndarray, item: int, scene: Scene,
-           choice: Choice) -> None:  # fmt: skip
+def logits(
+    out: np.ndarray, people: np.ndarray, b: int, items: np.ndarray, item: int, scene: Scene, choice: Choice
+) -> None:
     """Write the four logits of person b and an item into out (float64[A])."""
     me, it = people[b], items[item]
     fit = it.share * scene.fit[it.topic] + (1.0 - it.share) * scene.fit[it.second]
@@ -67,6 +69,11 @@ def examined(position: int, choice: Choice) -> float:
     return (1.0 + position) ** -choice.position_decay
 
 
+def examination(positions: np.ndarray, choice: Choice) -> np.ndarray:
+    """`examined` for an array of positions."""
+    return np.asarray((1.0 + positions) ** -choice.position_decay)
+
+
 @njit(cache=True)
 def probability_of(action: int, logit: np.ndarray) -> float:
     """Probability of one action on an examined item, from the four logits. action -1: any action but hide."""
@@ -84,24 +91,55 @@ def probability_of(action: int, logit: np.ndarray) -> float:
 
 
 @njit(cache=True)
-def pair_logits(people: np.ndarray, rows: np.ndarray, items: np.ndarray, moments: np.ndarray, times: np.ndarray,
-                catalogue: Catalogue, choice: Choice, policy: Policy) -> np.ndarray:  # fmt: skip
-    """Logits of R pairs: rows int64[R] into `people`, items, topics of the moment, times (ms). float64[R, A]."""
+def pair_logits(
+    people: np.ndarray,
+    rows: np.ndarray,
+    items: np.ndarray,
+    moments: np.ndarray,
+    times: np.ndarray,
+    catalogue: Catalogue,
+    choice: Choice,
+    policy: Policy,
+) -> np.ndarray:
+    """Logits of R pairs.
+
+    Args: people: PERSON[B]; rows: int64[R] into `people`; items: int64[R]; moments: int64[R] topics of the
+    moment; times: int64[R] ms. Returns float64[R, A].
+    """
     out = np.empty((len(rows), len(choice.bias)))
     scene = new_scene(len(catalogue.group))
     for r in range(len(rows)):
-        # The rows of one request follow one another and share a scene. The surface does not touch what people want.
+        # The rows of one request follow one another and share a scene. The surface does not touch what
+        # people want.
         if r == 0 or rows[r] != rows[r - 1] or moments[r] != moments[r - 1] or times[r] != times[r - 1]:
-            fill_scene(scene, people, rows[r], HOME, moments[r], times[r], catalogue.group, catalogue.group_start,
-                       policy)  # fmt: skip
+            fill_scene(
+                scene,
+                people,
+                rows[r],
+                HOME,
+                moments[r],
+                times[r],
+                catalogue.group,
+                catalogue.group_start,
+                policy,
+            )
         logits(out[r], people, rows[r], catalogue.items, items[r], scene, choice)
     return out
 
 
 @njit(cache=True)
-def pair_probabilities(people: np.ndarray, rows: np.ndarray, items: np.ndarray, moments: np.ndarray, times: np.ndarray,
-                       action: int, catalogue: Catalogue, choice: Choice, policy: Policy) -> np.ndarray:  # fmt: skip
-    """Probability of one action (-1: any but hide) of R pairs, given examination. float64[R]."""
+def pair_probabilities(
+    people: np.ndarray,
+    rows: np.ndarray,
+    items: np.ndarray,
+    moments: np.ndarray,
+    times: np.ndarray,
+    action: int,
+    catalogue: Catalogue,
+    choice: Choice,
+    policy: Policy,
+) -> np.ndarray:
+    """Probability of one action (-1: any but hide) of R pairs, given examination. Returns float64[R]."""
     logit = pair_logits(people, rows, items, moments, times, catalogue, choice, policy)
     out = np.empty(len(rows))
     for r in range(len(rows)):
@@ -110,14 +148,27 @@ def pair_probabilities(people: np.ndarray, rows: np.ndarray, items: np.ndarray, 
 
 
 @njit(cache=True)
-def catalogue_probabilities(people: np.ndarray, rows: np.ndarray, moments: np.ndarray, times: np.ndarray, action: int,
-                            catalogue: Catalogue, choice: Choice, policy: Policy) -> np.ndarray:  # fmt: skip
-    """Probability of one action (-1: any but hide) of R requests on every item, given examination. float64[R, I]."""
+def catalogue_probabilities(
+    people: np.ndarray,
+    rows: np.ndarray,
+    moments: np.ndarray,
+    times: np.ndarray,
+    action: int,
+    catalogue: Catalogue,
+    choice: Choice,
+    policy: Policy,
+) -> np.ndarray:
+    """Probability of one action (-1: any but hide) of R requests on every item, given examination.
+
+    Args: as `pair_logits`. Returns float64[R, I].
+    """
     out = np.empty((len(rows), len(catalogue.items)))
     logit = np.empty(len(choice.bias))
     scene = new_scene(len(catalogue.group))
     for r in range(len(rows)):
-        fill_scene(scene, people, rows[r], HOME, moments[r], times[r], catalogue.group, catalogue.group_start, policy)
+        fill_scene(
+            scene, people, rows[r], HOME, moments[r], times[r], catalogue.group, catalogue.group_start, policy
+        )
         for item in range(out.shape[1]):
             logits(logit, people, rows[r], catalogue.items, item, scene, choice)
             out[r, item] = probability_of(action, logit)

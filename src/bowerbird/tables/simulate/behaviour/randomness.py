@@ -1,10 +1,11 @@
 """Counter-based random numbers for compiled loops: every person has a stream of their own.
 
-The stream is SplitMix64 (Steele, Lea, Flood 2014): number k of a stream is a fixed mixing function of key + k * gamma.
-What one person does therefore depends on (seed, person, purpose) only, not on who was simulated before, which makes
-the output independent of how people are cut into blocks.
+The stream is SplitMix64 (Steele, Lea, Flood 2014): number k of a stream is a fixed mixing function of key +
+k * gamma. What one person does therefore depends on (seed, person, purpose) only, not on who was simulated
+before, which makes the output independent of how people are cut into blocks.
 
-A stream is a uint64 array of length 1 holding the counter, so that compiled functions can advance it in place.
+A stream is a uint64 array of length 1 holding the counter, so that compiled functions can advance it in
+place.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def exponential(state: np.ndarray, mean: float) -> float:
 
 @njit(cache=True)
 def normal(state: np.ndarray) -> float:
-    """A standard normal number (Box and Muller; the second of the pair is dropped to keep the counter simple)."""
+    """A standard normal number by Box and Muller; the second of the pair is dropped to keep the counter
+    simple.
+    """
     radius = math.sqrt(-2.0 * math.log(1.0 - uniform(state)))
     return radius * math.cos(2.0 * math.pi * uniform(state))
 

@@ -9,9 +9,10 @@ from numba import njit
 
 from bowerbird.tables.simulate.behaviour.randomness import exponential, integer, uniform
 from bowerbird.tables.simulate.behaviour.records import Log, next_row
-from bowerbird.tables.simulate.behaviour.scene import HOME, SEARCH
+from bowerbird.tables.simulate.behaviour.scene import HOME, NONE, SEARCH
 from bowerbird.tables.simulate.config import ACTIONS, DAY_MS, SimulationConfig
 from bowerbird.tables.simulate.world.items import Catalogue
+from bowerbird.tables.simulate.world.language import QUERIES_PER_TOPIC
 
 N_TARGETS = 8
 N_BURSTS = 3
@@ -20,8 +21,14 @@ _CLICK, _SAVE = 1 << ACTIONS.index("click"), 1 << ACTIONS.index("save")
 
 
 class Rings(NamedTuple):
-    """R rings. member: int64[U] ring of every person or -1; opened: int64[R] ms when its accounts were opened;
-    bursts: int64[R, N_BURSTS] ms, ascending; targets: int64[R, N_TARGETS] items they push."""
+    """R rings of spam accounts.
+
+    Attributes:
+        member: int64[U] ring of every person or -1.
+        opened: int64[R] ms when its accounts were opened.
+        bursts: int64[R, N_BURSTS] ms, ascending.
+        targets: int64[R, N_TARGETS] items they push.
+    """
 
     member: np.ndarray
     opened: np.ndarray
@@ -39,7 +46,9 @@ def make_rings(rng: np.random.Generator, config: SimulationConfig, catalogue: Ca
     member[chosen] = np.arange(len(chosen)) // size
     span = config.end_ms - config.start_ms
     opened = (config.start_ms - 20 * DAY_MS * rng.random(n_rings)).astype(np.int64)
-    bursts = np.sort(config.start_ms + (span * rng.uniform(0.15, 0.95, (n_rings, N_BURSTS))).astype(np.int64), axis=1)
+    bursts = np.sort(
+        config.start_ms + (span * rng.uniform(0.15, 0.95, (n_rings, N_BURSTS))).astype(np.int64), axis=1
+    )
     targets = np.zeros((n_rings, N_TARGETS), np.int64)
     for r in range(n_rings):
         live = int(np.searchsorted(catalogue.items["created"], config.start_ms))
@@ -51,10 +60,21 @@ def make_rings(rng: np.random.Generator, config: SimulationConfig, catalogue: Ca
 
 
 @njit(cache=True)
-def spam_life(log: Log, state: np.ndarray, b: int, ring: int, quota: int, slate_size: int, rings: Rings,
-              items: np.ndarray) -> None:  # fmt: skip
-    """Write all rows of one spam account: in every burst, target items clicked and saved, mixed with popular items as
-    camouflage. Nothing here comes from the logging policy, so the propensity is NaN."""
+def spam_life(
+    log: Log,
+    state: np.ndarray,
+    b: int,
+    ring: int,
+    quota: int,
+    slate_size: int,
+    rings: Rings,
+    items: np.ndarray,
+) -> None:
+    """Write all rows of one spam account.
+
+    In every burst target items are clicked and saved, mixed with better known items as camouflage. Nothing
+    here comes from the logging policy, so the propensity is NaN.
+    """
     done, slate = 0, 0
     last = np.int64(0)
     shown = np.empty(slate_size, np.int64)
@@ -62,7 +82,9 @@ def spam_life(log: Log, state: np.ndarray, b: int, ring: int, quota: int, slate_
         goal = quota if burst == N_BURSTS - 1 else (quota * (burst + 1)) // N_BURSTS
         time = max(rings.bursts[ring, burst] + int(exponential(state, 1_200_000.0)), last + 60_000)
         while done < goal:
-            surface = HOME if uniform(state) < 0.5 else SEARCH
+            surface, query = HOME, NONE
+            if uniform(state) < 0.5:
+                surface, query = SEARCH, items[rings.targets[ring, 0]].topic * QUERIES_PER_TOPIC
             width = min(slate_size, goal - done)
             start = time
             for position in range(width):
@@ -70,7 +92,7 @@ def spam_life(log: Log, state: np.ndarray, b: int, ring: int, quota: int, slate_
                 shown[position] = item
                 row = log.rows[next_row(log)]
                 row.person, row.item, row.time, row.surface, row.slate = b, item, time, surface, slate
-                row.position, row.query, row.actions, row.propensity = position, -1, actions, np.nan
+                row.position, row.query, row.actions, row.propensity = position, query, actions, np.nan
                 row.moment, row.context = -1, -1
                 time += 700 + int(exponential(state, 900.0))
             done += width
@@ -80,9 +102,10 @@ def spam_life(log: Log, state: np.ndarray, b: int, ring: int, quota: int, slate_
 
 
 @njit(cache=True)
-def _spam_item(state: np.ndarray, ring: int, shown: np.ndarray, n_shown: int, rings: Rings, items: np.ndarray,
-               time: int) -> tuple[int, int]:  # fmt: skip
-    live = np.searchsorted(items["created"], time)
+def _spam_item(
+    state: np.ndarray, ring: int, shown: np.ndarray, n_shown: int, rings: Rings, items: np.ndarray, time: int
+) -> tuple[int, int]:
+    live = int(np.searchsorted(items["created"], time))
     for _ in range(20):
         item = rings.targets[ring, integer(state, N_TARGETS)]
         hit = uniform(state) >= _CAMOUFLAGE

@@ -1,7 +1,8 @@
-"""The life of a person on the platform: sessions, interests inside a session, requests, what was shown and done.
+"""The life of a person on the platform: sessions, interests inside them, requests, what was shown and done.
 
-Inside a session the next engagements follow the topic of the moment; after a request the person may move on, mostly in
-their own fixed order, so engagements minutes later come from other interests, and those hours later from any of them.
+Inside a session the next engagements follow the topic of the moment; after a request the person may move
+on, mostly in their own fixed order, so engagements minutes later come from other interests, and those hours
+later from any of them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,32 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from bowerbird.tables.simulate.behaviour.choice import CLICK, HIDE, LONG_CLICK, SAVE, Choice, examined, logits, sigmoid
+from bowerbird.tables.simulate.behaviour.choice import (
+    CLICK,
+    HIDE,
+    LONG_CLICK,
+    SAVE,
+    Choice,
+    examined,
+    logits,
+    sigmoid,
+)
 from bowerbird.tables.simulate.behaviour.people import topic_at
 from bowerbird.tables.simulate.behaviour.policy import draw_item, exposure, shelf_at
 from bowerbird.tables.simulate.behaviour.randomness import DEEDS, exponential, normal, open_stream, uniform
 from bowerbird.tables.simulate.behaviour.records import Log, next_row, write_follow, write_keep
 from bowerbird.tables.simulate.behaviour.rings import Rings, spam_life
-from bowerbird.tables.simulate.behaviour.scene import HOME, NONE, RELATED, SEARCH, Policy, Scene, fill_scene, new_scene
+from bowerbird.tables.simulate.behaviour.scene import (
+    HOME,
+    NONE,
+    RELATED,
+    SEARCH,
+    ZERO,
+    Policy,
+    Scene,
+    fill_scene,
+    new_scene,
+)
 from bowerbird.tables.simulate.config import DAY_MS
 from bowerbird.tables.simulate.world.items import Catalogue
 from bowerbird.tables.simulate.world.language import QUERIES_PER_TOPIC
@@ -46,8 +66,16 @@ class Manners(NamedTuple):
 
 
 @njit(cache=True)
-def simulate_people(log: Log, people: np.ndarray, quota: np.ndarray, rings: Rings, catalogue: Catalogue, choice: Choice,
-                    policy: Policy, manners: Manners) -> None:  # fmt: skip
+def simulate_people(
+    log: Log,
+    people: np.ndarray,
+    quota: np.ndarray,
+    rings: Rings,
+    catalogue: Catalogue,
+    choice: Choice,
+    policy: Policy,
+    manners: Manners,
+) -> None:
     """Write exactly quota[b] rows for every person b of the block."""
     state = np.zeros(1, np.uint64)
     scene = new_scene(len(catalogue.group))
@@ -61,11 +89,21 @@ def simulate_people(log: Log, people: np.ndarray, quota: np.ndarray, rings: Ring
 
 
 @njit(cache=True)
-def _ordinary_life(log: Log, state: np.ndarray, scene: Scene, people: np.ndarray, b: int, quota: int,
-                   catalogue: Catalogue, choice: Choice, policy: Policy, manners: Manners) -> None:  # fmt: skip
+def _ordinary_life(
+    log: Log,
+    state: np.ndarray,
+    scene: Scene,
+    people: np.ndarray,
+    b: int,
+    quota: int,
+    catalogue: Catalogue,
+    choice: Choice,
+    policy: Policy,
+    manners: Manners,
+) -> None:
     recent = np.full(manners.repeat_filter + 1, -1, np.int64)  # the last cell counts engagements ever
     recent[-1] = 0
-    done, slate, slot = np.int64(0), np.int64(0), NONE
+    done, slate, slot = ZERO, ZERO, NONE
     time = max(people[b].joined, manners.start)
     newcomer = people[b].joined >= manners.start
     first_session = True
@@ -86,8 +124,25 @@ def _ordinary_life(log: Log, state: np.ndarray, scene: Scene, people: np.ndarray
                 query = moment * QUERIES_PER_TOPIC + int(QUERIES_PER_TOPIC * uniform(state) ** 2)
             origin = context if surface == RELATED else NONE
             width = min(manners.slate_size, quota - done)
-            time, context = _slate(log, state, scene, people, b, surface, moment, query, origin, time, slate, width,
-                                   recent, catalogue, choice, policy, manners)  # fmt: skip
+            time, context = _slate(
+                log,
+                state,
+                scene,
+                people,
+                b,
+                surface,
+                moment,
+                query,
+                origin,
+                time,
+                slate,
+                width,
+                recent,
+                catalogue,
+                choice,
+                policy,
+                manners,
+            )
             done += width
             slate += 1
             time += 2_000 + int(exponential(state, 8_000.0))
@@ -98,10 +153,13 @@ def _ordinary_life(log: Log, state: np.ndarray, scene: Scene, people: np.ndarray
 
 
 @njit(cache=True)
-def _next_session(state: np.ndarray, people: np.ndarray, b: int, time: int, left: float, first: bool,
-                  manners: Manners) -> int:  # fmt: skip
-    """Start of the next session: the first of `left` uniform moments in what remains of the log, moved to the
-    person's waking hours, at least 40 minutes after the last session."""
+def _next_session(
+    state: np.ndarray, people: np.ndarray, b: int, time: int, left: float, first: bool, manners: Manners
+) -> int:
+    """Start of the next session, at least 40 minutes after the last.
+
+    The first of `left` uniform moments in what remains of the log, moved to the person's waking hours.
+    """
     earliest = time if first else time + 40 * _MINUTE
     start = earliest + int(max(manners.end - earliest, 0) * (1.0 - uniform(state) ** (1.0 / (left + 0.5))))
     hour = (people[b].wake_hour + 3.5 * normal(state)) % 24.0
@@ -115,15 +173,19 @@ def _opening_interest(state: np.ndarray, people: np.ndarray, b: int, time: int) 
 
 
 @njit(cache=True)
-def _next_interest(state: np.ndarray, people: np.ndarray, b: int, slot: int, time: int, manners: Manners) -> int:
+def _next_interest(
+    state: np.ndarray, people: np.ndarray, b: int, slot: int, time: int, manners: Manners
+) -> int:
     if uniform(state) < manners.habit:
         return people[b].follower[slot]
     return _weighted_interest(state, people, b, time, 0.0, slot)
 
 
 @njit(cache=True)
-def _weighted_interest(state: np.ndarray, people: np.ndarray, b: int, time: int, by_hour: float, but: int) -> int:
-    """A slot by weight, favouring those whose hour of the day it is by e^(+-by_hour); never the slot `but`."""
+def _weighted_interest(
+    state: np.ndarray, people: np.ndarray, b: int, time: int, by_hour: float, but: int
+) -> int:
+    """A slot by weight, never the slot `but`; one whose hour it is counts up to e^by_hour times as much."""
     n = people[b].n_interests
     hour = (time % DAY_MS) / _HOUR - (people[b].wake_hour - 15.0)
     chance = np.zeros(n)
@@ -140,9 +202,25 @@ def _weighted_interest(state: np.ndarray, people: np.ndarray, b: int, time: int,
 
 
 @njit(cache=True)
-def _slate(log: Log, state: np.ndarray, scene: Scene, people: np.ndarray, b: int, surface: int, moment: int, query: int,
-           origin: int, time: int, slate: int, width: int, recent: np.ndarray, catalogue: Catalogue, choice: Choice,
-           policy: Policy, manners: Manners) -> tuple[int, int]:  # fmt: skip
+def _slate(
+    log: Log,
+    state: np.ndarray,
+    scene: Scene,
+    people: np.ndarray,
+    b: int,
+    surface: int,
+    moment: int,
+    query: int,
+    origin: int,
+    time: int,
+    slate: int,
+    width: int,
+    recent: np.ndarray,
+    catalogue: Catalogue,
+    choice: Choice,
+    policy: Policy,
+    manners: Manners,
+) -> tuple[int, int]:
     """Show one slate and write its rows. Returns the time after it and the item clicked last, or -1."""
     clicked = NONE
     fill_scene(scene, people, b, surface, moment, time, catalogue.group, catalogue.group_start, policy)
@@ -180,7 +258,13 @@ def _slate(log: Log, state: np.ndarray, scene: Scene, people: np.ndarray, b: int
 @njit(cache=True)
 def _act(state: np.ndarray, logit: np.ndarray, sees: float) -> int:
     """Draw the action mask of one row; always takes the same number of draws."""
-    look, hide, click, long_click, save = uniform(state), uniform(state), uniform(state), uniform(state), uniform(state)
+    look, hide, click, long_click, save = (
+        uniform(state),
+        uniform(state),
+        uniform(state),
+        uniform(state),
+        uniform(state),
+    )
     if look >= sees:
         return 0
     if hide < sigmoid(logit[HIDE]):
@@ -210,11 +294,11 @@ def _dwell(state: np.ndarray, actions: int) -> int:
 
 @njit(cache=True)
 def _remember(log: Log, shown: np.ndarray, recent: np.ndarray) -> None:
-    """Put the slate's engaged items (hidden ones included) into the ring of recent ones; its last cell counts."""
+    """Put the slate's engaged items (hidden ones too) into the ring of recent ones; its last cell counts."""
     room = len(recent) - 1
     if room == 0:
         return
-    first = log.count[0] - len(shown)
+    first = log.written[0] - len(shown)
     for k in range(len(shown)):
         if log.rows[first + k].actions != 0:
             recent[recent[-1] % room] = shown[k]

@@ -12,12 +12,15 @@ from bowerbird.tables.simulate.world.language import invent_names, shortened
 
 @dataclass(frozen=True)
 class Creators:
-    """C creator accounts of P persons.
+    """C creator accounts.
 
-    person: int64[C] who is behind an account (the truth of the identity task); name: C display names;
-    block: int64[C] number of the full name an account goes by, the accounts to be told apart share one;
-    topic: int64[C] topic most of an account's items are about; weight: float64[C] share of all items;
-    partners: int64[L, 2] pairs of accounts that worked together.
+    Attributes:
+        person: int64[C] who is behind an account: the truth of the identity task.
+        name: C display names.
+        block: int64[C] number of the full name an account goes by; accounts to be told apart share one.
+        topic: int64[C] topic most of an account's items are about.
+        weight: float64[C] share of all items.
+        partners: int64[L, 2] pairs of accounts that worked together.
     """
 
     person: np.ndarray
@@ -46,15 +49,20 @@ def make_creators(rng: np.random.Generator, config: SimulationConfig, topic_shar
     block_of_person[late] = np.floor(n_names * rng.random(int(late.sum())) ** 2).astype(np.int64)
     block = block_of_person[person]
     short = rng.random(n) < 0.25
-    shown = [shortened(names[b]) if s else names[b] for b, s in zip(block.tolist(), short.tolist(), strict=True)]
+    shown = [
+        shortened(names[b]) if s else names[b] for b, s in zip(block.tolist(), short.tolist(), strict=True)
+    ]
     topic_of_person = rng.choice(len(topic_share), size=n_persons, p=topic_share)
     weight = np.minimum(rng.pareto(1.3, n) + 0.3, 8.0)
     circle = rng.integers(0, n_persons, (n_persons, 3))
     first_account = np.searchsorted(person, np.arange(n_persons))
     last_account = np.searchsorted(person, np.arange(n_persons), side="right")
-    # The accounts of one person share that person's circle, which is what lets structure tell namesakes apart.
+    # The accounts of one person share that person's circle, which is what lets structure tell namesakes
+    # apart.
     met = circle[person]
-    partner = first_account[met] + np.floor(rng.random(met.shape) * (last_account - first_account)[met]).astype(int)
+    partner = first_account[met] + np.floor(
+        rng.random(met.shape) * (last_account - first_account)[met]
+    ).astype(int)
     pairs = np.stack([np.repeat(np.arange(n), 3), partner.ravel()], axis=1)
     pairs = np.unique(pairs[person[pairs[:, 0]] != person[pairs[:, 1]]], axis=0)
     return Creators(person, shown, block, topic_of_person[person], weight / weight.sum(), pairs)

@@ -1,4 +1,4 @@
-"""The public face of the catalogue: the items table, links between items and creators, and what is known of creators."""
+"""The public face of the catalogue: the items table, links that behaviour did not make, identity labels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from bowerbird.tables.simulate.world.language import Language, describe_item
 
 FORMATS = ("photo", "video", "article")
 ITEM_ROLES = {
-    "title": "text", "description": "text", "category": "category", "tags": "categories", "format": "category",
-    "minutes": "number", "creator_name": "text", "content": "vector",
-}  # fmt: skip
+    "title": "text",
+    "description": "text",
+    "category": "category",
+    "tags": "categories",
+    "format": "category",
+    "minutes": "number",
+    "creator_name": "text",
+    "content": "vector",
+}
 """Role of every feature column of the items table."""
 
 
@@ -33,13 +39,21 @@ def creator_ids(numbers: np.ndarray, n_creators: int) -> list[str]:
 def describe_items(
     config: SimulationConfig, language: Language, creators: Creators, catalogue: Catalogue
 ) -> pl.DataFrame:
-    """The items table: item_id, title, description, category (group of topics), tags (topics), format, minutes,
-    creator_id, creator_name, created_at (ms UTC) and, with vector_size > 0, content (a noisy content vector)."""
+    """The items table.
+
+    Columns: item_id, title, description, category (group of topics), tags (topics), format, minutes,
+    creator_id, creator_name, created_at (ms UTC) and, with vector_size > 0, content (a noisy content
+    vector).
+    """
     rng = np.random.Generator(np.random.Philox(key=[config.seed, 1]))
     n = config.n_items
     texts, tags = [], []
     for i in range(n):
-        first, second, share = int(catalogue.items["topic"][i]), int(catalogue.items["second"][i]), float(catalogue.items["share"][i])
+        first, second, share = (
+            int(catalogue.items["topic"][i]),
+            int(catalogue.items["second"][i]),
+            float(catalogue.items["share"][i]),
+        )
         texts.append(describe_item(rng, language, first, second, share, catalogue.items["appeal"][i]))
         tags.append([language.names[first]] + ([language.names[second]] if share < 0.9 else []))
     reads = catalogue.items["appeal"][:, ACTIONS.index("long_click")]
@@ -61,7 +75,9 @@ def describe_items(
     )
     if config.vector_size:
         vector = content_vectors(rng, config, catalogue)
-        frame = frame.with_columns(pl.Series("content", vector, dtype=pl.Array(pl.Float32, config.vector_size)))
+        frame = frame.with_columns(
+            pl.Series("content", vector, dtype=pl.Array(pl.Float32, config.vector_size))
+        )
     return frame
 
 
@@ -75,53 +91,84 @@ def content_vectors(rng: np.random.Generator, config: SimulationConfig, catalogu
     topic_KD = rng.standard_normal((n_topics, d)) + group_DG[catalogue.group]
     share = catalogue.items["share"][:, None]
     vector = share * topic_KD[catalogue.items["topic"]] + (1 - share) * topic_KD[catalogue.items["second"]]
-    vector += 0.6 * catalogue.items["appeal"] @ rng.standard_normal((len(ACTIONS), d)) + rng.standard_normal(vector.shape)
+    vector += 0.6 * catalogue.items["appeal"] @ rng.standard_normal((len(ACTIONS), d)) + rng.standard_normal(
+        vector.shape
+    )
     return (vector / np.linalg.norm(vector, axis=1, keepdims=True)).astype(np.float32)
 
 
 def catalogue_links(config: SimulationConfig, creators: Creators, catalogue: Catalogue) -> pl.DataFrame:
-    """Links that do not come from behaviour: item 'related' item (three of the same topic, from the later one, at its
-    creation) and creator 'collaborates' creator (at the start of the log)."""
+    """Links that do not come from behaviour.
+
+    item 'related' item (up to three of the same topic, made when the later one appeared) and creator
+    'collaborates' creator (at the start of the log).
+    """
     rng = np.random.Generator(np.random.Philox(key=[config.seed, 2]))
     n = config.n_items
     first = catalogue.topic_start[catalogue.items["topic"]]
     size = catalogue.topic_start[catalogue.items["topic"] + 1] - first
     source = np.repeat(np.arange(n), 3)
-    other = catalogue.order[(first[:, None] + np.floor(rng.random((n, 3)) * size[:, None]).astype(np.int64)).ravel()]
-    pairs = np.unique(np.stack([np.maximum(source, other), np.minimum(source, other)], 1)[source != other], axis=0)
+    other = catalogue.order[
+        (first[:, None] + np.floor(rng.random((n, 3)) * size[:, None]).astype(np.int64)).ravel()
+    ]
+    pairs = np.unique(
+        np.stack([np.maximum(source, other), np.minimum(source, other)], 1)[source != other], axis=0
+    )
     related = link_frame(
-        "item", item_ids(pairs[:, 0], n), "item", item_ids(pairs[:, 1], n), "related", catalogue.items["created"][pairs[:, 0]]
+        "item",
+        item_ids(pairs[:, 0], n),
+        "item",
+        item_ids(pairs[:, 1], n),
+        "related",
+        catalogue.items["created"][pairs[:, 0]],
     )
     made = np.full(len(creators.partners), config.start_ms)
     together = link_frame(
-        "creator", creator_ids(creators.partners[:, 0], config.n_creators),
-        "creator", creator_ids(creators.partners[:, 1], config.n_creators), "collaborates", made,
-    )  # fmt: skip
+        "creator",
+        creator_ids(creators.partners[:, 0], config.n_creators),
+        "creator",
+        creator_ids(creators.partners[:, 1], config.n_creators),
+        "collaborates",
+        made,
+    )
     return pl.concat([related, together])
 
 
-def link_frame(source_type: str, sources: list[str], target_type: str, targets: list[str], relation: str,
-               times: np.ndarray) -> pl.DataFrame:  # fmt: skip
+def link_frame(
+    source_type: str,
+    sources: list[str],
+    target_type: str,
+    targets: list[str],
+    relation: str,
+    times: np.ndarray,
+) -> pl.DataFrame:
     """Rows of the links table: sources[k] relation targets[k] since times[k] (ms)."""
     frame = pl.DataFrame(
         {"source_id": sources, "target_id": targets, "timestamp": np.asarray(times, dtype=np.int64)},
         schema={"source_id": pl.String, "target_id": pl.String, "timestamp": pl.Int64},
     )
     return frame.select(
-        pl.lit(source_type).alias("source_type"), "source_id", pl.lit(target_type).alias("target_type"), "target_id",
-        pl.lit(relation).alias("relation"), "timestamp",
-    )  # fmt: skip
+        pl.lit(source_type).alias("source_type"),
+        "source_id",
+        pl.lit(target_type).alias("target_type"),
+        "target_id",
+        pl.lit(relation).alias("relation"),
+        "timestamp",
+    )
 
 
 def identity_labels(config: SimulationConfig, creators: Creators) -> pl.DataFrame:
-    """Rows of the labels table for task 'identity': for a share of the names, which person each account belongs to."""
+    """Labels of task 'identity': for a share of the names, which person each account belongs to."""
     rng = np.random.Generator(np.random.Philox(key=[config.seed, 3]))
     known = rng.random(int(creators.block.max()) + 1) < config.label_share
     rows = np.flatnonzero(known[creators.block])
     return label_frame(
-        "identity", "creator", creator_ids(rows, config.n_creators), [f"p{p}" for p in creators.person[rows].tolist()],
+        "identity",
+        "creator",
+        creator_ids(rows, config.n_creators),
+        [f"p{p}" for p in creators.person[rows].tolist()],
         np.full(len(rows), config.start_ms),
-    )  # fmt: skip
+    )
 
 
 def label_frame(task: str, kind: str, ids: list[str], labels: list[str], times: np.ndarray) -> pl.DataFrame:

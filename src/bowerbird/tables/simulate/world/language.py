@@ -1,4 +1,4 @@
-"""Invented words: every topic has a vocabulary, so text says what an item is about and hints at what it is good for."""
+"""Invented words: text says what an item is about and hints at what it is good for."""
 
 from __future__ import annotations
 
@@ -10,34 +10,44 @@ from bowerbird.tables.simulate.config import ACTIONS
 
 QUERIES_PER_TOPIC = 8
 
-_FIELDS = (
-    "garden kitchen travel fashion fitness music painting photography carpentry pottery astronomy chess gaming film "
-    "history nature birds dogs cats sailing cycling running hiking camping baking coffee tea wine ceramics knitting "
-    "sewing jewellery interiors architecture lighting furniture motoring aviation railways science robotics coding "
-    "finance parenting weddings holidays poetry theatre dance comics"
-).split()
-_ONSETS = "b c d f g h j k l m n p r s t v w z br cl dr fl gr kr pl sl st tr".split()
-_NUCLEI = "a e i o u ai ea io ou".split()
+
+def _listed(words: str) -> list[str]:
+    return words.split()
+
+
+_FIELDS = _listed("""
+garden kitchen travel fashion fitness music painting photography carpentry pottery astronomy chess gaming
+film history nature birds dogs cats sailing cycling running hiking camping baking coffee tea wine ceramics
+knitting sewing jewellery interiors architecture lighting furniture motoring aviation railways science
+robotics coding finance parenting weddings holidays poetry theatre dance comics
+""")
+_ONSETS = _listed("b c d f g h j k l m n p r s t v w z br cl dr fl gr kr pl sl st tr")
+_NUCLEI = _listed("a e i o u ai ea io ou")
 _CODAS = ["", "", "", "n", "r", "l", "s", "m", "nd", "rt"]
-_PLAIN = "simple modern small best classic easy warm bright daily quiet fresh wild natural little grand".split()
+_PLAIN = _listed(
+    "simple modern small best classic easy warm bright daily quiet fresh wild natural little grand"
+)
 _HINTS = {
-    "click": "surprising trending hidden stunning famous".split(),
-    "long_click": "guide explained complete deep story".split(),
-    "save": "ideas checklist template inspiration pattern".split(),
-    "hide": "giveaway sponsored promo shocking clickbait".split(),
+    "click": _listed("surprising trending hidden stunning famous"),
+    "long_click": _listed("guide explained complete deep story"),
+    "save": _listed("ideas checklist template inspiration pattern"),
+    "hide": _listed("giveaway sponsored promo shocking clickbait"),
 }
-_FIRST = (
-    "Ada Ben Carla Dmitri Elena Farid Grace Hana Ivan Julia Kofi Lena Marco Nadia Omar Priya Quinn Rosa Samir Tara "
-    "Ulrich Vera Wei Ximena Yusuf Zoe"
-).split()
+_FIRST = _listed("""
+Ada Ben Carla Dmitri Elena Farid Grace Hana Ivan Julia Kofi Lena Marco Nadia Omar Priya Quinn Rosa Samir Tara
+Ulrich Vera Wei Ximena Yusuf Zoe
+""")
 
 
 @dataclass(frozen=True)
 class Language:
     """The words of the world. K topics, G groups of topics.
 
-    names: K topic names; group_names: G names; words: K lists of topic words, the most telling first;
-    queries: K * QUERIES_PER_TOPIC search texts, topic by topic.
+    Attributes:
+        names: K topic names.
+        group_names: G names.
+        words: K lists of topic words, the most telling first.
+        queries: K * QUERIES_PER_TOPIC search texts, topic by topic.
     """
 
     names: list[str]
@@ -57,9 +67,16 @@ def invent_language(rng: np.random.Generator, group: np.ndarray) -> Language:
         own = _words(rng, 10, taken)
         names.append(f"{group_names[g]} {own[0]}")
         words.append([*own, group_names[g], *group_words[g]])
-        queries += [f"{own[0]}", f"{own[0]} {group_names[g]}", f"{_PLAIN[0]} {own[0]}", f"{own[1]} {own[2]}",
-                    f"{own[0]} {own[1]}", f"{own[0]} {_HINTS['save'][0]}", f"{own[3]} {_HINTS['long_click'][0]}",
-                    f"{own[4]}"]  # fmt: skip
+        queries += [
+            f"{own[0]}",
+            f"{own[0]} {group_names[g]}",
+            f"{_PLAIN[0]} {own[0]}",
+            f"{own[1]} {own[2]}",
+            f"{own[0]} {own[1]}",
+            f"{own[0]} {_HINTS['save'][0]}",
+            f"{own[3]} {_HINTS['long_click'][0]}",
+            f"{own[4]}",
+        ]
     return Language(names, group_names, words, queries)
 
 
@@ -68,14 +85,19 @@ def describe_item(
 ) -> tuple[str, str]:
     """A title and a description.
 
-    Args: first, second: the item's topics; share: weight of the first; appeal: float[A] standardised pull toward each
-    action, which makes that action's hint words likelier. Returns (title, description).
+    Args:
+        first, second: the item's topics.
+        share: weight of the first.
+        appeal: float[A] standardised pull toward each action; makes that action's hint words likelier.
     """
     length = 3 + int(rng.integers(0, 3)) + 9
     of_first = rng.random(length) < 0.15 + 0.85 * share
     # A Zipf-like draw: a topic's first words are the ones most items use.
     ranks = np.minimum((16.0 ** rng.random(length)).astype(int) - 1, 15)
-    words = [language.words[first if f else second][r] for f, r in zip(of_first.tolist(), ranks.tolist(), strict=True)]
+    words = [
+        language.words[first if f else second][r]
+        for f, r in zip(of_first.tolist(), ranks.tolist(), strict=True)
+    ]
     chosen = rng.random(len(ACTIONS)) < 1.0 / (1.0 + np.exp(1.5 - 1.6 * appeal))
     hints = [_HINTS[a][int(rng.integers(5))] for a, c in zip(ACTIONS, chosen.tolist(), strict=True) if c]
     plain = [_PLAIN[int(k)] for k in rng.integers(0, len(_PLAIN), 3)]
@@ -111,7 +133,8 @@ def _words(rng: np.random.Generator, n: int, taken: set[str]) -> list[str]:
     found: list[str] = []
     while len(found) < n:
         parts = [
-            _ONSETS[int(rng.integers(len(_ONSETS)))] + _NUCLEI[int(rng.integers(len(_NUCLEI)))] for _ in range(2)
+            _ONSETS[int(rng.integers(len(_ONSETS)))] + _NUCLEI[int(rng.integers(len(_NUCLEI)))]
+            for _ in range(2)
         ]
         word = "".join(parts) + _CODAS[int(rng.integers(len(_CODAS)))]
         if word not in taken:

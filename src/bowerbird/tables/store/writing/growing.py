@@ -9,6 +9,9 @@ from bowerbird.tables.errors import TableError
 from bowerbird.tables.schema import IdType
 from bowerbird.tables.store.vocabulary import Vocabulary
 
+_DIRECT = 1 << 24
+"""Integer ids from 0 up to here are looked up in an array (64 MiB at most) instead of a hash table."""
+
 
 class GrowingVocabulary:
     """Dense ids in order of first appearance.
@@ -27,10 +30,12 @@ class GrowingVocabulary:
             )
         self.name, self.kind = name, kind
         self.dtype = pl.Int64 if kind == "integer" else pl.String
-        self._frame = pl.DataFrame(
-            {"id": known.ids if known is not None and len(known) else pl.Series([], dtype=self.dtype)},
-            schema={"id": self.dtype},
-        ).with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("code"))
+        self._frame = pl.DataFrame(schema={"id": self.dtype, "code": pl.Int32})
+        # Array lookup of small integer ids: code of id `i` at place `i`. Grown as needed, dropped when an id is
+        # too large for it.
+        self._direct: np.ndarray | None = np.empty(0, dtype=np.int32) if kind == "integer" else None
+        if known is not None and len(known):
+            self._append(known.ids)
         self.known_before = self._frame.height
 
     def __len__(self) -> int:
@@ -50,16 +55,54 @@ class GrowingVocabulary:
         Returns:
             int32 (n,), -1 where null.
         """
-        asked = values.cast(self.dtype).rename("id").to_frame()
-        codes = asked.join(self._frame, on="id", how="left", maintain_order="left")["code"]
-        if codes.null_count() > values.null_count():
-            fresh = asked.filter(codes.is_null()).drop_nulls().unique(maintain_order=True)
-            start = self._frame.height
-            fresh = fresh.with_columns((pl.int_range(pl.len(), dtype=pl.Int32) + start).alias("code"))
-            self._frame = pl.concat([self._frame, fresh.cast({"code": pl.Int32})], rechunk=True)
-            codes = asked.join(self._frame, on="id", how="left", maintain_order="left")["code"]
-        return codes.fill_null(-1).to_numpy()
+        values = values.cast(self.dtype).rename("id")
+        codes = self._look_up(values)
+        unknown = codes < 0
+        if values.null_count():
+            unknown &= values.is_not_null().to_numpy()
+        if unknown.any():
+            missing = values.filter(unknown)
+            fresh = missing.unique(maintain_order=True)
+            start = len(self)
+            self._append(fresh)
+            codes = codes.copy()
+            codes[unknown] = _join(missing, self._frame.slice(start))
+        return codes
+
+    def _look_up(self, values: pl.Series) -> np.ndarray:
+        if self._direct is None:
+            return _join(values, self._frame)
+        if not len(values) or not len(self._direct):
+            return np.full(len(values), -1, dtype=np.int32)
+        places = values.fill_null(-1).to_numpy()
+        inside = (places >= 0) & (places < len(self._direct))
+        return np.where(inside, self._direct[np.where(inside, places, 0)], np.int32(-1))
+
+    def _append(self, fresh: pl.Series) -> None:
+        """Gives ids that are not known yet the next dense ids."""
+        start = len(self)
+        codes = pl.Series("code", np.arange(start, start + len(fresh), dtype=np.int32))
+        added = pl.DataFrame({"id": fresh, "code": codes})
+        self._frame = pl.concat([self._frame, added], rechunk=True)
+        if self._direct is None or not len(fresh):
+            return
+        places = fresh.to_numpy()
+        if places.min() < 0 or places.max() >= _DIRECT:
+            self._direct = None
+            return
+        if places.max() >= len(self._direct):
+            size = min(_DIRECT, max(1024, 2 * (int(places.max()) + 1)))
+            grown = np.full(size, -1, dtype=np.int32)
+            grown[: len(self._direct)] = self._direct
+            self._direct = grown
+        self._direct[places] = codes.to_numpy()
 
     def freeze(self) -> Vocabulary:
         """The vocabulary as it stands."""
         return Vocabulary(self._frame["id"])
+
+
+def _join(values: pl.Series, known: pl.DataFrame) -> np.ndarray:
+    """int32 (n,): codes of values, -1 where unknown or null."""
+    found = values.to_frame().join(known, on="id", how="left", maintain_order="left")["code"]
+    return found.fill_null(-1).to_numpy()

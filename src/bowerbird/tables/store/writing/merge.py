@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from bowerbird.tables.store.keys import mix
-from bowerbird.tables.store.writing.spill import EVENT_DTYPE
+from bowerbird.tables.store.writing.spill import EVENT_DTYPE, gather
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,22 @@ def merge_bucket(old: np.ndarray, new: np.ndarray, tie_rule: str) -> np.ndarray:
         ties = (rows["item"],)
     elif tie_rule == "slate":
         ties = (rows["position"], _first_seen(rows))
-    rows = rows[np.lexsort((*ties, rows["time"], rows["user"]))]
-    return rows[~_repeated(rows)]
+    rows = gather(rows, _order(rows, ties))
+    repeated = _repeated(rows)
+    return rows[~repeated] if repeated.any() else rows
+
+
+def _order(rows: np.ndarray, ties: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Order by user, time, `ties` (least important first), arrival."""
+    user, time = rows["user"], rows["time"]
+    if not ties and len(rows):
+        span = int(time.max()) - int(time.min())
+        bits = span.bit_length()
+        if bits + int(user.max()).bit_length() <= 64:
+            # One key for both: about twice as fast as sorting by two columns.
+            key = (user.astype(np.uint64) << np.uint64(bits)) | (time - time.min()).astype(np.uint64)
+            return np.argsort(key, kind="stable")
+    return np.lexsort((*ties, time, user))
 
 
 def _first_seen(rows: np.ndarray) -> np.ndarray:

@@ -20,7 +20,8 @@ class StoreSettings:
 
     Attributes:
         dataset: Name shown in reports.
-        actions: Declared action names, in bit order; no other action is accepted then.
+        actions: Declared action names, in bit order.
+        closed_actions: Whether no other action is accepted; None = closed where actions are declared.
         negative_actions: Actions that do not make an event positive.
         item_roles: Role of item feature columns (or `"title"`); the others are guessed.
         slate_rule: How slates were cut.
@@ -31,6 +32,7 @@ class StoreSettings:
 
     dataset: str | None = None
     actions: Sequence[str] | None = None
+    closed_actions: bool | None = None
     negative_actions: Sequence[str] | None = None
     item_roles: dict[str, str] = field(default_factory=dict)
     slate_rule: str | None = None
@@ -70,7 +72,9 @@ def resolve_actions(settings: StoreSettings, previous: Manifest | None) -> tuple
         ConfigError: More actions than bits, a name twice, or a negative action that is not declared.
     """
     known = list(previous.actions) if previous else []
-    closed = settings.actions is not None or bool(previous and previous.closed_actions)
+    closed = settings.closed_actions
+    if closed is None:
+        closed = settings.actions is not None or bool(previous and previous.closed_actions)
     declared = list(settings.actions or [])
     if len(set(declared)) < len(declared):
         twice = sorted({name for name in declared if declared.count(name) > 1})

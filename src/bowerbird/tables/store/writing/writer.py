@@ -11,7 +11,7 @@ import polars as pl
 
 from bowerbird.tables.atomic import TEMPORARY, WriterLock
 from bowerbird.tables.errors import TableError, did_you_mean
-from bowerbird.tables.schema import DEFAULT_SURFACE, MAX_ACTIONS, TABLES, Columns, IdType
+from bowerbird.tables.schema import DEFAULT_SURFACE, JOINT, MAX_ACTIONS, TABLES, Columns, IdType
 from bowerbird.tables.store.keys import stable_keys
 from bowerbird.tables.store.manifest import Manifest, Source
 from bowerbird.tables.store.vocabulary import Vocabulary
@@ -26,7 +26,7 @@ from bowerbird.tables.store.writing.settings import (
 from bowerbird.tables.store.writing.spill import EVENT_DTYPE, EventSpill, RowSpill
 
 _SLOTS = 65536
-_JOINT = "\x1f"
+_MOST_SURFACES = 32767
 LOCK = "writer.lock"
 
 
@@ -111,11 +111,21 @@ class StoreWriter:
             rows["surface"] = surfaces.encode(frame[Columns.SURFACE].fill_null(DEFAULT_SURFACE))
         elif frame.height:
             rows["surface"] = surfaces.encode(pl.Series([DEFAULT_SURFACE]))[0]
+        if len(surfaces) > _MOST_SURFACES:
+            raise TableError(
+                f"more than {_MOST_SURFACES} different surfaces",
+                table="events",
+                column=Columns.SURFACE,
+                fix="map a column with few values (where an item was shown), or leave it out",
+            )
         self.events.add(rows)
 
     def action_masks(self, actions: pl.Series) -> np.ndarray:
-        """uint32 (n,) bit masks of lists of action names; new names get the next bit, null is no action."""
-        joined = actions.list.join(_JOINT).fill_null("")
+        """uint32 (n,) bit masks of lists of action names (or names joined by `JOINT`); new names get the next bit.
+
+        An empty list or null is no action.
+        """
+        joined = (actions if actions.dtype == pl.String else actions.list.join(JOINT)).fill_null("")
         distinct = joined.unique(maintain_order=True)
         masks = [self._mask(text) for text in distinct.to_list()]
         if len(masks) == 1:
@@ -126,7 +136,7 @@ class StoreWriter:
 
     def _mask(self, joined: str) -> int:
         mask = 0
-        for name in joined.split(_JOINT) if joined else ():
+        for name in joined.split(JOINT) if joined else ():
             if not name:
                 continue
             if name not in self.actions:

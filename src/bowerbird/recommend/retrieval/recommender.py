@@ -12,11 +12,11 @@ import torch
 
 from bowerbird.evaluate.cases import Cases
 from bowerbird.evaluate.metrics.unordered import VectorLists
-from bowerbird.evaluate.ranking import Ranking, drop_seen, rank_scores
-from bowerbird.recommend.budgets import compress, split_budget, spread
-from bowerbird.recommend.generation import Generated, Plan
-from bowerbird.recommend.opened import OpenPinRec
-from bowerbird.recommend.trends import DenseTrends
+from bowerbird.evaluate.ranking import Ranking, rank_scores
+from bowerbird.recommend.inputs.trends import DenseTrends
+from bowerbird.recommend.retrieval.budgets import compress, merge, vector_budgets
+from bowerbird.recommend.retrieval.generation import Generated, Plan
+from bowerbird.recommend.retrieval.opened import OpenPinRec
 
 _CELLS = 1 << 24
 """Scores held at once: chunks of cases are cut to this many (cases x items)."""
@@ -81,27 +81,14 @@ class PinRecRecommender:
 
     def _merged(self, found: Generated, cases: Cases, trends: DenseTrends | None, k: int) -> Ranking:
         count = found.vectors_BME.shape[1]
-        budgets = vector_budgets(found, self.plan, k)
+        budgets = vector_budgets(found.outcome, self.plan.outcomes, k)
         ranked = [rank_scores(self._scores(found, m, cases, trends), cases, k) for m in range(count)]
-        items_CMk = np.stack([part.items for part in ranked], axis=1)
-        scores_CMk = np.stack([part.scores for part in ranked], axis=1)
         vectors = found.vectors_BME.numpy()
+        items = np.full((len(cases), k), -1, np.int32)
+        scores = np.full((len(cases), k), -np.inf, np.float32)
         for c in range(len(cases)):
             kept, shares = compress(vectors[c], budgets, self.plan.compress)
-            first = np.zeros((count, k), dtype=bool)
-            for m, share in zip(kept, shares, strict=True):
-                first[m, :share] = True
-            # what lies beyond a vector's share only fills what duplicates leave open: it sorts behind all shares
-            scores_CMk[c] = np.where(first, scores_CMk[c], scores_CMk[c] - 1e4)
-        return drop_seen(items_CMk.reshape(len(cases), -1), scores_CMk.reshape(len(cases), -1), cases, k)
-
-
-def vector_budgets(found: Generated, plan: Plan, total: int) -> list[int]:
-    """Candidates each of the M vectors may fetch: outcome shares of ``total``, split equally inside an outcome."""
-    by_outcome = split_budget(total, {name: share for name, share in plan.outcomes.items() if share > 0})
-    members = {name: [m for m, outcome in enumerate(found.outcome) if outcome == name] for name in by_outcome}
-    budgets = [0] * len(found.outcome)
-    for name, part in by_outcome.items():
-        for m, share in zip(members[name], spread(part, len(members[name])), strict=True):
-            budgets[m] = share
-    return budgets
+            lists = [(ranked[m].items[c], ranked[m].scores[c]) for m in kept]
+            merged = merge(lists, shares, k)
+            items[c, : len(merged.item)], scores[c, : len(merged.item)] = merged.item, merged.score
+        return Ranking(items, scores)

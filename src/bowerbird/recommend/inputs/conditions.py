@@ -7,9 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from bowerbird.recommend.budgets import UNSPECIFIED
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import View
+
+UNSPECIFIED = "any"
+"""The outcome name of the null condition: no particular action is asked for."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Conditions:
             for bit in bits:
                 totals[bit] += int((actions >> np.uint32(bit) & 1).sum())
         surfaces = [str(name) for name in view.surfaces.decode(np.arange(len(view.surfaces)))]
-        return cls(tuple(names[b] for b in bits), tuple(bits), tuple(int(totals[b]) for b in bits), tuple(surfaces))
+        return cls(
+            tuple(names[b] for b in bits), tuple(bits), tuple(int(totals[b]) for b in bits), tuple(surfaces)
+        )
 
     def action_codes(self, masks: np.ndarray) -> np.ndarray:
         """One condition code per event: its rarest action (A8), 0 where it has none; int64."""
@@ -74,4 +78,6 @@ class Conditions:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        return cls(tuple(data["actions"]), tuple(data["bits"]), tuple(data["counts"]), tuple(data["surfaces"]))
+        return cls(
+            tuple(data["actions"]), tuple(data["bits"]), tuple(data["counts"]), tuple(data["surfaces"])
+        )

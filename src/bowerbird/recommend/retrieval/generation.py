@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bowerbird.recommend.budgets import UNSPECIFIED
 from bowerbird.recommend.examples import Tokens
+from bowerbird.recommend.inputs.conditions import UNSPECIFIED, Conditions
 from bowerbird.recommend.model import SPARE_POSITIONS, PinRec
-from bowerbird.recommend.vocabulary import Conditions
 from bowerbird.tables.errors import ConfigError
 
 
@@ -48,9 +47,13 @@ class Plan:
             raise ConfigError(f"steps must lie between 1 and {SPARE_POSITIONS}, got {self.steps}")
         most = model.config.offset_buckets if model.config.offset_buckets > 1 else 0
         if not self.offsets or min(self.offsets) < 0 or max(self.offsets) > most:
-            raise ConfigError(f"offset codes must lie between 0 and {most} for this model, got {list(self.offsets)}")
+            raise ConfigError(
+                f"offset codes must lie between 0 and {most} for this model, got {list(self.offsets)}"
+            )
         if not self.outcomes or min(self.outcomes.values()) < 0 or sum(self.outcomes.values()) <= 0:
-            raise ConfigError(f"outcome shares must be non-negative and not all zero, got {dict(self.outcomes)}")
+            raise ConfigError(
+                f"outcome shares must be non-negative and not all zero, got {dict(self.outcomes)}"
+            )
 
 
 @dataclass(frozen=True)

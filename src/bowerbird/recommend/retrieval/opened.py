@@ -15,13 +15,13 @@ from torch import Tensor
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.settings import from_dict
 from bowerbird.nn import ItemFeatureSpec
-from bowerbird.recommend.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import Tokens, history_tokens
-from bowerbird.recommend.generation import Generated, Plan, generate
+from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
+from bowerbird.recommend.inputs.conditions import Conditions
+from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import PinRec
-from bowerbird.recommend.trends import DenseTrends
-from bowerbird.recommend.vocabulary import Conditions
+from bowerbird.recommend.retrieval.generation import Generated, Plan, generate
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import View
 
@@ -93,8 +93,12 @@ class OpenPinRec:
             )
         extra = view.n_items - trained
         if extra:  # dense ids never change when a store grows: new items simply follow
-            tensors["log_share"] = torch.cat([tensors["log_share"], tensors["log_share"].new_full((extra,), -30.0)])
-            tensors["items.unseen"] = torch.cat([tensors["items.unseen"], torch.ones(extra, dtype=torch.bool)])
+            tensors["log_share"] = torch.cat(
+                [tensors["log_share"], tensors["log_share"].new_full((extra,), -30.0)]
+            )
+            tensors["items.unseen"] = torch.cat(
+                [tensors["items.unseen"], torch.ones(extra, dtype=torch.bool)]
+            )
             if config.id_mode == "table":
                 rows = tensors["items.identity.weight"]
                 tensors["items.identity.weight"] = torch.cat([rows, rows.new_zeros(extra, rows.shape[1])])
@@ -107,12 +111,19 @@ class OpenPinRec:
         """The settings it was trained with."""
         return self.model.config
 
-    def histories(self, users: np.ndarray, end: np.ndarray | None = None, *, view: View | None = None) -> Tokens:
+    @property
+    def scale(self) -> float:
+        """The logit scale (lambda)."""
+        return float(self.model.scale().detach())
+
+    def histories(
+        self, users: np.ndarray, end: np.ndarray | None = None, *, view: View | None = None
+    ) -> Tokens:
         """Model inputs of users' histories up to absolute rows ``end``."""
         return history_tokens(view or self.view, users, end, self.config.history_length, self.conditions)
 
     def generate(self, tokens: Tokens, plan: Plan, *, surface_B: Tensor, time_B: Tensor) -> Generated:
-        """See :func:`bowerbird.recommend.generation.generate`."""
+        """See :func:`bowerbird.recommend.retrieval.generation.generate`."""
         return generate(self.model, self.conditions, tokens, plan, surface_B=surface_B, time_B=time_B)
 
     @torch.no_grad()
@@ -141,7 +152,11 @@ class OpenPinRec:
         key = (id(view), start, stop)
         if self._trend is None or self._trend[0] != key:
             table = DenseTrends(
-                view, self.config.trend_half_lives_hours, self.config.trend_step_minutes, start=start, stop=stop
+                view,
+                self.config.trend_half_lives_hours,
+                self.config.trend_step_minutes,
+                start=start,
+                stop=stop,
             )
             self._trend = (key, table)
         return self._trend[1]

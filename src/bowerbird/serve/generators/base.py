@@ -103,5 +103,8 @@ class Generator(Protocol):
         ...
 
     def similar(self, items: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> Neighbours:
-        """Items near each of `items` int32 (Q,), themselves left out; a row is all -1 where an item is not
-        indexed.""" ...
+        """Items near each of `items` int32 (Q,), themselves left out.
+
+        A row is all -1 where an item is not indexed.
+        """
+        ...

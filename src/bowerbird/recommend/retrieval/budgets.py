@@ -6,11 +6,9 @@ Shapes: M vectors per request, De retrieval dimension, N total candidates.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-
-UNSPECIFIED = "any"
-"""The outcome name of the null condition: no particular action is asked for."""
 
 
 def split_budget(total: int, fractions: Mapping[str, float]) -> dict[str, int]:
@@ -72,3 +70,58 @@ def compress(vectors_MD: np.ndarray, budgets: Sequence[int], threshold: float) -
         kept.append(m)
         out.append(budget)
     return kept, out
+
+
+def vector_budgets(outcome_M: Sequence[str], shares: Mapping[str, float], total: int) -> list[int]:
+    """Candidates each of M vectors may fetch: outcome shares of ``total``, split equally inside an outcome.
+
+    Args:
+        outcome_M: the outcome each vector was generated for.
+        shares: outcome -> weight; every outcome with a positive weight has at least one vector.
+        total: candidates in all.
+    """
+    by_outcome = split_budget(total, {name: share for name, share in shares.items() if share > 0})
+    budgets = [0] * len(outcome_M)
+    for name, part in by_outcome.items():
+        members = [m for m, outcome in enumerate(outcome_M) if outcome == name]
+        for m, share in zip(members, spread(part, len(members)), strict=True):
+            budgets[m] = share
+    return budgets
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One request's candidates, best first.
+
+    Attributes:
+        item: dense ids (n,), distinct. score: float32 (n,). vector: int (n,), which list each came from.
+    """
+
+    item: np.ndarray
+    score: np.ndarray
+    vector: np.ndarray
+
+
+def merge(lists: Sequence[tuple[np.ndarray, np.ndarray]], shares: Sequence[int], k: int) -> Merged:
+    """One list of at most ``k`` distinct items from the lists of several vectors (A5.4).
+
+    Every vector contributes its first ``share`` items; an item found by several keeps its best score; places that
+    repeated items leave open are filled with the vectors' next items. Items inside their vector's share are listed
+    before such fillers, both by descending score, then by ascending id.
+
+    Args:
+        lists: per vector, item ids (-1 = none) and scores, best first.
+        shares: per vector, its budget.
+        k: length of the result.
+    """
+    item = np.concatenate([items for items, _ in lists])
+    score = np.concatenate([scores for _, scores in lists]).astype(np.float32)
+    vector = np.repeat(np.arange(len(lists)), [len(items) for items, _ in lists])
+    filler = np.concatenate(
+        [np.arange(len(items)) >= share for (items, _), share in zip(lists, shares, strict=True)]
+    )
+    order = np.lexsort((item, -score, filler))
+    order = order[item[order] >= 0]
+    _, first = np.unique(item[order], return_index=True)
+    chosen = order[np.sort(first)][:k]
+    return Merged(item[chosen], score[chosen], vector[chosen])

@@ -62,7 +62,9 @@ class CatalogueEncoder:
     def bags(self) -> dict[str, int]:
         """Name -> number of ids of every bag feature; an empty vocabulary still has one slot."""
         sizes = {f"text_{column}": TEXT_BUCKETS for column in self.text}
-        return sizes | {f"category_{column}": max(1, len(values)) for column, values in self.categories.items()}
+        return sizes | {
+            f"category_{column}": max(1, len(values)) for column, values in self.categories.items()
+        }
 
     def encode(self, table: ItemTable) -> ItemFeatures:
         """The features of every item of ``table``, in dense order."""

@@ -1,0 +1,1 @@
+"""What the network reads beside the events: item features, condition codes, trends."""

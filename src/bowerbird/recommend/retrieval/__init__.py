@@ -1,0 +1,1 @@
+"""From a fitted network to ranked items: opening, generating, budgets, fetching."""
