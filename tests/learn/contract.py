@@ -1,7 +1,7 @@
 """The contract every learner keeps, as checks that take any learner class.
 
-``LearnerContract`` is a test class without a learner: a subclass names one (and settings small enough for a tiny
-store) and inherits every check. ``test_contract.py`` does so for each name in the registry.
+``LearnerContract`` is a test class without a learner: a subclass names one (and settings small enough for a
+tiny store) and inherits every check. ``test_contract.py`` does so for each name in the registry.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ VALID_FROM, TEST_FROM = 10 * HOUR, 12 * HOUR
 
 
 def tiny_store(folder: Path, *, future_seed: int = 0) -> Store:
-    """A store of 30 users, 24 items and 420 events over fourteen hours, with words, categories and two surfaces.
+    """A store of 30 users, 24 items and 420 events over fourteen hours, with words, categories and two
+    surfaces.
 
     Args:
         folder: where to write it.
@@ -45,8 +46,12 @@ def tiny_store(folder: Path, *, future_seed: int = 0) -> Store:
             # Users like items of their own parity, so there is something to learn.
             item = int(source.integers(ITEMS // 2)) * 2 + user % 2
             action = [["save"], ["click"], ["click", "save"], []][int(source.integers(4))]
-            rows.append((f"u{user}", 100 + item, hour * HOUR + user * 1000, ["home", "search"][item % 2], action))
-    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "surface", "actions"], orient="row")
+            rows.append(
+                (f"u{user}", 100 + item, hour * HOUR + user * 1000, ["home", "search"][item % 2], action)
+            )
+    events = pl.DataFrame(
+        rows, schema=["user_id", "item_id", "timestamp", "surface", "actions"], orient="row"
+    )
     items = pl.DataFrame(
         {
             "item_id": [100 + i for i in range(ITEMS)],
@@ -56,12 +61,16 @@ def tiny_store(folder: Path, *, future_seed: int = 0) -> Store:
     )
     return build_store(
         folder,
-        {"users": pl.DataFrame({"user_id": [f"u{i}" for i in range(USERS)]}), "items": items, "events": events},
+        {
+            "users": pl.DataFrame({"user_id": [f"u{i}" for i in range(USERS)]}),
+            "items": items,
+            "events": events,
+        },
         actions=["click", "save"],
         item_roles={"title": "title", "genres": "categories"},
         slate_rule="none",
         dataset="tiny",
-    )  # fmt: skip
+    )
 
 
 @dataclass
@@ -142,7 +151,9 @@ class LearnerContract:
         for size in ("s", "m", "l"):
             config = preset(self.learner_class.config_class, size)
             assert isinstance(config, self.learner_class.config_class)
-            assert from_dict(self.learner_class.config_class, json.loads(json.dumps(to_dict(config)))) == config
+            assert (
+                from_dict(self.learner_class.config_class, json.loads(json.dumps(to_dict(config)))) == config
+            )
 
     def test_unknown_settings_are_refused(self) -> None:
         known = next(iter(to_dict(preset(self.learner_class.config_class))))
@@ -160,7 +171,9 @@ class LearnerContract:
             self.learner_class.from_artifact(Artifact("another", {}))
         json.dumps(dict(fitted.facts), allow_nan=False)
 
-    def test_loaded_artifact_gives_the_same_answers(self, case: Case, fitted: Artifact, tmp_path: Path) -> None:
+    def test_loaded_artifact_gives_the_same_answers(
+        self, case: Case, fitted: Artifact, tmp_path: Path
+    ) -> None:
         fitted.save(tmp_path / "artifact")
         loaded = Artifact.load(tmp_path / "artifact")
         assert same_tensors(fitted, loaded)
@@ -190,7 +203,8 @@ class LearnerContract:
         other = split_of(tiny_store(tmp_path_factory.mktemp("store") / "other", future_seed=1))
         assert other.train.fingerprint["content_hash"] != case.split.train.fingerprint["content_hash"]
         learned = [
-            case.learner.fit(split.train, run=Run(seed=0, device="cpu", quiet=True)) for split in (case.split, other)
+            case.learner.fit(split.train, run=Run(seed=0, device="cpu", quiet=True))
+            for split in (case.split, other)
         ]
         assert same_tensors(*learned)
 

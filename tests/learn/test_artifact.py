@@ -25,15 +25,24 @@ def example() -> Artifact:
         "toy",
         {"width": 3, "halves": [0.5, 1.5], "name": "Laubenvogel ü"},
         {
-            "a": tied, "tied": tied, "part": torch.arange(10.0)[2:5], "turned": tied.T, "half": tied.bfloat16(),
-            "flag": torch.tensor([True, False]), "scalar": torch.tensor(3), "empty": torch.zeros(0, 4),
+            "a": tied,
+            "tied": tied,
+            "part": torch.arange(10.0)[2:5],
+            "turned": tied.T,
+            "half": tied.bfloat16(),
+            "flag": torch.tensor([True, False]),
+            "scalar": torch.tensor(3),
+            "empty": torch.zeros(0, 4),
         },
         {
-            "ids": np.array([3, 1, 2], dtype=np.int32), "turned": np.arange(6).reshape(2, 3).T,
-            "big_endian": np.array([1.5, 2.5], dtype=">f8"), "flag": np.array([True]), "scalar": np.array(7.0),
+            "ids": np.array([3, 1, 2], dtype=np.int32),
+            "turned": np.arange(6).reshape(2, 3).T,
+            "big_endian": np.array([1.5, 2.5], dtype=">f8"),
+            "flag": np.array([True]),
+            "scalar": np.array(7.0),
         },
         {"wall": 123, "metrics": {"ndcg@10": 0.1 + 0.2}, "none": None},
-    )  # fmt: skip
+    )
 
 
 def test_loads_to_the_same_values_and_bytes(tmp_path: Path) -> None:
@@ -127,7 +136,7 @@ def test_other_formats_and_kinds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"format 99; this version of Bowerbird reads format 1"):
         Artifact.load(tmp_path / "a")
     head.write_text("[]")
-    with pytest.raises(ArtifactError, match="does not describe a artifact|does not describe an artifact"):
+    with pytest.raises(ArtifactError, match="does not describe an artifact"):
         Artifact.load(tmp_path / "a")
     with pytest.raises(ArtifactError, match=r"has no artifact\.json"):
         Artifact.load(tmp_path / "nowhere")
@@ -223,15 +232,22 @@ def test_signal_round_trip(tmp_path: Path, ids) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ids": ["x", "x", "z"]}, "more than once"), ({"ids": ["x", 1, "z"]}, "all strings or all integers"),
-        ({"ids": ["x", "y"]}, r"vectors has shape \(3, 2\), expected \(2, 2\)"), ({"entity": "bird"}, "none of item"),
-        ({"name": "../up"}, "may hold letters"), ({"vectors": None, "scores": {}}, "neither vectors nor scores"),
-        ({"vectors": np.array([[1.0, 2], [np.nan, 0], [0, 0]])}, r"vectors of id 'y' \(row 1\) is not finite"),
+        ({"ids": ["x", "x", "z"]}, "more than once"),
+        ({"ids": ["x", 1, "z"]}, "all strings or all integers"),
+        ({"ids": ["x", "y"]}, r"vectors has shape \(3, 2\), expected \(2, 2\)"),
+        ({"entity": "bird"}, "none of item"),
+        ({"name": "../up"}, "may hold letters"),
+        ({"vectors": None, "scores": {}}, "neither vectors nor scores"),
+        (
+            {"vectors": np.array([[1.0, 2], [np.nan, 0], [0, 0]])},
+            r"vectors of id 'y' \(row 1\) is not finite",
+        ),
         ({"scores": {"q": np.array([1.0, np.inf, 0])}}, r"score 'q' of id 'y'"),
         ({"scores": {"q": np.array(["a", "b", "c"])}}, "expected numbers"),
-        ({"scores": {"id": np.zeros(3)}}, "cannot be called 'id'"), ({"scores": {"q": np.zeros(2)}}, "shape"),
+        ({"scores": {"id": np.zeros(3)}}, "cannot be called 'id'"),
+        ({"scores": {"q": np.zeros(2)}}, "shape"),
     ],
-)  # fmt: skip
+)
 def test_malformed_signals_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(SignalError, match=message):
         signal_of(**changes)

@@ -67,7 +67,9 @@ class ToyLearner(Learner[ToyConfig]):
         run = run or Run(quiet=True)
         run.seed_everything()
         scores = nn.Embedding(2, view.n_items)
-        user, item = (torch.from_numpy(a.astype(np.int64)) for a in (view.positives.user, view.positives.item))
+        user, item = (
+            torch.from_numpy(a.astype(np.int64)) for a in (view.positives.user, view.positives.item)
+        )
 
         def step(rows: np.ndarray, rng: torch.Generator) -> StepOutput:
             loss = nn.functional.cross_entropy(scores(user[rows] % 2), item[rows], reduction="sum")

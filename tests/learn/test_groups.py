@@ -87,10 +87,14 @@ def test_bad_groups_are_named() -> None:
         GroupIndex([("a",), ()])
     groups = GroupIndex(PATHS)
     for call in (
-        lambda: groups.codes(3), lambda: groups.members(("c",)), lambda: groups.members(9, 0),
-        lambda: groups.kernel("cosine"), lambda: groups.kernel("tree", 0.0), lambda: GroupIndex.from_columns(),
+        lambda: groups.codes(3),
+        lambda: groups.members(("c",)),
+        lambda: groups.members(9, 0),
+        lambda: groups.kernel("cosine"),
+        lambda: groups.kernel("tree", 0.0),
+        lambda: GroupIndex.from_columns(),
         lambda: GroupIndex.from_columns([1, 2], [1]),
-    ):  # fmt: skip
+    ):
         with pytest.raises(GroupError):
             call()
 

@@ -1,4 +1,4 @@
-"""The loop's arithmetic and its ending: accumulation, early stopping, precision, averages, errors, records."""
+"""The loop: accumulation, early stopping, precision, averages, errors, records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def plain_step(world: World):
     """The world's loss without its random factor."""
 
     def step(batch, rng):
-        error = world.model(batch) - batch.y_B
+        error = world.model(batch) - batch.y
         return StepOutput((error**2).sum(), len(error), len(error))
 
     return step
@@ -43,7 +43,7 @@ def test_one_step_is_adamw_on_the_mean_gradient() -> None:
     world = World(batch_size=40)
     expected = World(batch_size=40)
     batch = expected.build(torch.arange(40).numpy(), None)
-    loss = ((expected.model(batch) - batch.y_B) ** 2).mean()
+    loss = ((expected.model(batch) - batch.y) ** 2).mean()
     loss.backward()
     parts = dict(expected.model.named_parameters())
     norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in parts.values()]))
@@ -173,7 +173,7 @@ def test_batch_without_weight_moves_nothing() -> None:
     before = world.weights()
 
     def step(batch, rng):
-        return StepOutput((world.model(batch) * 0).sum(), 0, len(batch.y_B))
+        return StepOutput((world.model(batch) * 0).sum(), 0, len(batch.y))
 
     config = TrainConfig(epochs=1, weight_decay=0.0)
     train(world.model, world.source, step, config, Run(device="cpu", quiet=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -91,7 +92,7 @@ def test_rates_rise_then_never_rise_again(warmup: int, total: int, final: float,
     assert all(0 <= rate <= 0.3 + 1e-12 for rate in rates)
     rising, falling = rates[:warmup], rates[warmup:]
     assert rising == sorted(rising)
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(falling, falling[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(falling))
 
 
 def test_total_steps_round_each_epoch_up() -> None:

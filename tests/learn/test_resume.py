@@ -21,7 +21,7 @@ CONFIG = TrainConfig(
 )  # fmt: skip
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a process that dies."""
 
 
@@ -34,11 +34,11 @@ def train_and_die(folder: Path, after: int, config: TrainConfig = CONFIG) -> Non
         nonlocal calls
         calls += 1
         if calls > after:
-            raise Killed
+            raise KilledError
         return world.step(batch, rng)
 
     run = Run(folder, seed=0, device="cpu", quiet=True)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(
             world.model, world.source, step, config, run, validate=world.validate, monitor="mse", mode="min"
         )
@@ -49,7 +49,8 @@ def test_resumed_equals_uninterrupted_bitwise(tmp_path: Path, after: int) -> Non
     whole = World(dropout=0.3)
     expected = whole.train(CONFIG, tmp_path / "whole")
     train_and_die(tmp_path / "torn", after)
-    # The resumed process starts from other weights and other random states: all must come from the checkpoint.
+    # The resumed process starts from other weights and other random states: all must come from the
+    # checkpoint.
     torn = World(dropout=0.3)
     torch.manual_seed(999)
     for parameter in torn.model.parameters():
@@ -114,12 +115,12 @@ def test_kill_while_writing_leaves_the_last_good_checkpoint(
         nonlocal calls
         calls += 1
         if calls == 3:
-            raise Killed
+            raise KilledError
         real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr("bowerbird.learn.train.checkpoint.write_manifest", dying)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             World(dropout=0.3).train(CONFIG, tmp_path)
     kept = sorted(p.name for p in (tmp_path / "checkpoints" / "train").iterdir())
     assert kept == ["step-00000003", "step-00000006"]

@@ -19,9 +19,13 @@ CPU = torch.device("cpu")
 
 def numbers() -> list[float]:
     return [
-        random.random(), random.gauss(0, 1), float(np.random.rand()), float(np.random.randn()), float(torch.rand(())),
+        random.random(),
+        random.gauss(0, 1),
+        float(np.random.rand()),
+        float(np.random.randn()),
+        float(torch.rand(())),
         float(torch.randn(())),
-    ]  # fmt: skip
+    ]
 
 
 def test_seeded_alike_is_alike() -> None:
@@ -89,10 +93,13 @@ def test_run_without_folder_writes_nothing(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"seed": -1}, "seed must be 0 or more"), ({"device": "gpu"}, "choose auto, cpu"), ({"device": "mps"}, "not supported"),
-        ({"resume": True}, "resume needs the folder"), ({"threads": 0}, "threads must be at least 1"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"device": "gpu"}, "choose auto, cpu"),
+        ({"device": "mps"}, "not supported"),
+        ({"resume": True}, "resume needs the folder"),
+        ({"threads": 0}, "threads must be at least 1"),
     ],
-)  # fmt: skip
+)
 def test_circumstances_that_make_no_sense(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Run(**settings)

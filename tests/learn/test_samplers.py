@@ -1,7 +1,7 @@
 """Samplers: exact inclusion, unbiasedness, and the noise that theory says each has.
 
-The function-family mixture of the source (263 to 23 tasks a family) is replaced by planted vectors whose between- and
-within-family variances are known, so that the answers are known too.
+The function-family mixture of the source (263 to 23 tasks a family) is replaced by planted vectors whose
+between- and within-family variances are known, so that the answers are known too.
 """
 
 from __future__ import annotations

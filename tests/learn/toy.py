@@ -21,9 +21,9 @@ from bowerbird.learn.train import ShuffledRows, StepOutput, TrainConfig, TrainRe
 class Rows:
     """A batch: inputs, targets and row numbers."""
 
-    x_BD: torch.Tensor
-    y_B: torch.Tensor
-    row_B: torch.Tensor
+    x: torch.Tensor
+    y: torch.Tensor
+    row: torch.Tensor
 
 
 class Regression(nn.Module):
@@ -38,7 +38,7 @@ class Regression(nn.Module):
         self.out = nn.Linear(6, 1)
 
     def forward(self, batch: Rows) -> torch.Tensor:
-        h = torch.cat([batch.x_BD, self.table(batch.row_B)], dim=1)
+        h = torch.cat([batch.x, self.table(batch.row)], dim=1)
         return self.out(self.drop(torch.relu(self.norm(self.mix(h))))).squeeze(1)
 
 
@@ -60,8 +60,8 @@ class World:
         return Rows(self.x[rows], self.y[rows], torch.from_numpy(rows))
 
     def step(self, batch: Rows, rng: torch.Generator) -> StepOutput:
-        self.seen.append(batch.row_B.tolist())
-        error = self.model(batch) - batch.y_B
+        self.seen.append(batch.row.tolist())
+        error = self.model(batch) - batch.y
         # Random numbers of both kinds take part, so that a resume which lost either would show.
         noise = torch.rand((), generator=rng) + torch.rand(())
         loss = (error**2).sum() * (1 + 0.1 * noise)
@@ -108,7 +108,8 @@ class Towers(nn.Module):
 
 
 def train_towers(folder: str | None, steps: int, accumulate: int = 1) -> tuple[dict[str, list], TrainResult]:
-    """Train the towers (22 rows, batches of 8, so the last batch is small); returns weights and the result."""
+    """Train the towers (22 rows, batches of 8, so the last batch is small); returns weights and the
+    result."""
     run = Run(folder, seed=3, device="cpu", quiet=True)
     run.seed_everything()
     model = Towers()

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 
 from bowerbird.recommend.retrieval.budgets import compress, merge, split_budget, spread, vector_budgets
 
-shares = st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 10), min_size=1).filter(lambda d: sum(d.values()) > 0.01)
+shares = st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 10), min_size=1).filter(
+    lambda fractions: sum(fractions.values()) > 0.01
+)
+    lambda d: sum(d.values()) > 0.01
+)
 
 
 @given(st.integers(0, 500), shares)

@@ -50,7 +50,9 @@ def test_generation_walks_the_ring(cycle: Store, cycle_artifact: Artifact) -> No
     assert (steps[:, 0] == 1).mean() >= 0.9 and (steps[:, 1] == 2).mean() >= 0.7
 
 
-def test_the_condition_decides_where_only_the_condition_can(outcomes: Store, outcomes_artifact: Artifact) -> None:
+def test_the_condition_decides_where_only_the_condition_can(
+    outcomes: Store, outcomes_artifact: Artifact
+) -> None:
     view = View(outcomes)
     opened = OpenPinRec.open(outcomes_artifact, view)
     cases = leave_last_out_cases(view, View(outcomes, LastOut(1)), exclude_seen=False)
@@ -70,11 +72,15 @@ def test_budgets_move_the_mix_of_outcomes(outcomes: Store, outcomes_artifact: Ar
     for share in (0.0, 0.5, 1.0):
         plan = Plan(outcomes={"save": share, "click": 1 - share})
         found = retriever.fetch(tokens, plan, 8, surface=np.ones(20), time=np.full(20, 10**9))
-        saved.append(np.mean([np.char.startswith(names[m.item].astype(str), "s").mean() for m in found.merged]))
+        saved.append(
+            np.mean([np.char.startswith(names[m.item].astype(str), "s").mean() for m in found.merged])
+        )
     assert saved[0] < 0.15 < saved[1] < 0.85 < saved[2]
 
 
-def test_a_saved_artifact_answers_the_same(outcomes: Store, outcomes_artifact: Artifact, tmp_path: Path) -> None:
+def test_a_saved_artifact_answers_the_same(
+    outcomes: Store, outcomes_artifact: Artifact, tmp_path: Path
+) -> None:
     outcomes_artifact.save(tmp_path / "artifact")
     view = View(outcomes)
     cases = leave_last_out_cases(view, View(outcomes, LastOut(1)))
@@ -88,7 +94,8 @@ def test_a_saved_artifact_answers_the_same(outcomes: Store, outcomes_artifact: A
 def test_the_same_seed_gives_the_same_weights(outcomes: Store, tiny: PinRecConfig) -> None:
     config = replace(tiny, epochs=1)
     one, two, other = (
-        PinRecLearner(config).fit(View(outcomes), run=Run(quiet=True, seed=seed)).tensors for seed in (5, 5, 6)
+        PinRecLearner(config).fit(View(outcomes), run=Run(quiet=True, seed=seed)).tensors
+        for seed in (5, 5, 6)
     )
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
@@ -108,7 +115,9 @@ def test_a_model_opens_on_a_store_that_has_grown(outcomes_artifact: Artifact, tm
     from worlds import outcome_world
 
     store = outcome_world(tmp_path / "store")
-    more = pl.DataFrame({"user_id": ["u0"], "item_id": ["new"], "timestamp": [10**10], "actions": [["click"]]})
+    more = pl.DataFrame(
+        {"user_id": ["u0"], "item_id": ["new"], "timestamp": [10**10], "actions": [["click"]]}
+    )
     grown = build_store(tmp_path / "store", {"events": more}, actions=["click", "save"], append=True)
     assert grown.n_items == store.n_items + 1
     opened = OpenPinRec.open(outcomes_artifact, View(grown))
@@ -120,7 +129,9 @@ def test_a_model_of_another_store_is_refused(cycle: Store, outcomes_artifact: Ar
         OpenPinRec.open(outcomes_artifact, View(cycle))
 
 
-def test_unknown_outcomes_and_offsets_are_refused_by_name(outcomes: Store, outcomes_artifact: Artifact) -> None:
+def test_unknown_outcomes_and_offsets_are_refused_by_name(
+    outcomes: Store, outcomes_artifact: Artifact
+) -> None:
     opened = OpenPinRec.open(outcomes_artifact, View(outcomes))
     tokens = opened.histories(np.arange(2, dtype=np.int32))
     some = torch.zeros(2, dtype=torch.long)
@@ -131,9 +142,11 @@ def test_unknown_outcomes_and_offsets_are_refused_by_name(outcomes: Store, outco
 
 
 def test_nothing_to_learn_from_is_said_plainly(tmp_path: Path, tiny: PinRecConfig) -> None:
-    events = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": [1, 2], "actions": [["click"]] * 2})
+    events = pl.DataFrame(
+        {"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": [1, 2], "actions": [["click"]] * 2}
+    )
     store = build_store(tmp_path / "store", {"events": events}, actions=["click"])
-    with pytest.raises(ConfigError, match="no user of .* has two positive events"):
+    with pytest.raises(ConfigError, match=r"no user of .* has two positive events"):
         PinRecLearner(tiny).fit(View(store))
 
 

@@ -104,7 +104,9 @@ def test_no_positive_and_no_item_of_the_same_user_is_a_negative(
     seen: dict[str, torch.Tensor] = {}
     real = module.negative_logsumexp
 
-    def spy(anchor: torch.Tensor, negatives: module.Negatives, scale: torch.Tensor, **masks: torch.Tensor) -> torch.Tensor:
+    def spy(
+        anchor: torch.Tensor, negatives: module.Negatives, scale: torch.Tensor, **masks: torch.Tensor
+    ) -> torch.Tensor:
         rows = len(anchor)
         blocked = torch.zeros(rows, len(negatives.ids_M), dtype=torch.bool)
         row, slot = (masks["blocked_RX"] >= 0).nonzero(as_tuple=True)
@@ -154,10 +156,14 @@ def test_the_easiest_target_never_costs_more_than_the_next_item(outcomes: Store,
 
 
 def test_every_parameter_is_reached_by_a_gradient(outcomes: Store, tiny: PinRecConfig) -> None:
-    config = replace(tiny, input_action="concat", offset_buckets=4, targets_per_anchor=2, id_dropout=0.3, learn_scale=True)
+    config = replace(
+        tiny, input_action="concat", offset_buckets=4, targets_per_anchor=2, id_dropout=0.3, learn_scale=True
+    )
     model, conditions, view = _untrained(outcomes, config)
     model.train()
     batch = next(PinRecExamples(view, config, conditions, seed=0).epoch(0))
     model.loss(batch, torch.Generator().manual_seed(0)).total.backward()
-    untouched = [name for name, p in model.named_parameters() if p.numel() and (p.grad is None or not p.grad.any())]
+    untouched = [
+        name for name, p in model.named_parameters() if p.numel() and (p.grad is None or not p.grad.any())
+    ]
     assert untouched == []

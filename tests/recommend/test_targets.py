@@ -62,7 +62,9 @@ def test_next_item_predicts_the_event_right_after(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 6))
-def test_future_items_lie_ahead_within_reach_under_their_true_offset(seed: int, draws: int, reach: int) -> None:
+def test_future_items_lie_ahead_within_reach_under_their_true_offset(
+    seed: int, draws: int, reach: int
+) -> None:
     batch, edges = _batch(seed), offset_edges(6)
     window, position = anchors(batch.lengths, 0, np.random.default_rng(0))
     rows = future_items(
@@ -95,7 +97,10 @@ def test_feed_targets_equal_their_definition(seed: int, most: int) -> None:
         expected = {int(batch.item[b, t + 1])}
         if batch.request[b, t] >= 0 and batch.request[b, t + 1] == batch.request[b, t]:
             for j in range(t + 2, min(t + most + 1, int(batch.lengths[b]))):
-                same = (batch.action[b, j], batch.surface[b, j]) == (batch.action[b, t + 1], batch.surface[b, t + 1])
+                same = (batch.action[b, j], batch.surface[b, j]) == (
+                    batch.action[b, t + 1],
+                    batch.surface[b, t + 1],
+                )
                 if batch.request[b, j] == batch.request[b, t] and same:
                     expected.add(int(batch.item[b, j]))
         assert set(found[r][found[r] >= 0].tolist()) == expected

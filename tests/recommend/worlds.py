@@ -21,9 +21,15 @@ def cycle_world(folder: Path, *, users: int = 60, items: int = 12, length: int =
         for step in range(length):
             rows.append((f"u{user}", f"i{(first + step) % items}", (user * 1000 + step) * HOUR, ["click"]))
     events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "actions"], orient="row")
-    catalogue = pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "title": [f"thing {i}" for i in range(items)]})
+    catalogue = pl.DataFrame(
+        {"item_id": [f"i{i}" for i in range(items)], "title": [f"thing {i}" for i in range(items)]}
+    )
     return build_store(
-        folder, {"items": catalogue, "events": events}, actions=["click"], item_roles={"title": "text"}, dataset="cycle"
+        folder,
+        {"items": catalogue, "events": events},
+        actions=["click"],
+        item_roles={"title": "text"},
+        dataset="cycle",
     )
 
 

@@ -24,6 +24,7 @@ from bowerbird.nn.attention import (
     causal_attention,
     without_padding,
 )
+from bowerbird.nn.dropout import dropout
 from bowerbird.nn.kv_cache import KVCache
 
 
@@ -92,7 +93,7 @@ class Block(nn.Module):
         return x + self._drop(self.down(hidden))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, training=True) if self.training and self.dropout else x
+        return dropout(x, self.dropout) if self.training else x
 
 
 class Decoder(nn.Module):

@@ -6,6 +6,8 @@ ids is this id.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -32,10 +34,20 @@ class FrequencyCounter(Protocol):
         """log(count / total), float32; an id never seen counts as half a draw so that the log stays finite."""
         ...
 
+    def state(self) -> dict[str, Tensor]:
+        """The counts as named tensors (not copies), for a checkpoint."""
+        ...
 
-def frequency_counter(n_ids: int) -> FrequencyCounter:
-    """Exact counts below ten million ids, a sketch above."""
-    return ExactCounter(n_ids) if n_ids < EXACT_BELOW else CountMinSketch()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the counts of :meth:`state`; ValueError if they belong to a counter of another shape or seed."""
+        ...
+
+
+def frequency_counter(n_ids: int) -> ExactCounter | CountMinSketch:
+    """Exact counts below ten million ids, a sketch with about as many counters as ids (at most 2^26) above."""
+    if n_ids < EXACT_BELOW:
+        return ExactCounter(n_ids)
+    return CountMinSketch(log2_width=min(26, math.ceil(math.log2(n_ids))))
 
 
 class ExactCounter:
@@ -63,6 +75,27 @@ class ExactCounter:
     def log_probability(self, ids: Tensor) -> Tensor:
         """See :class:`FrequencyCounter`."""
         return _log_share(self.count(ids), self.total)
+
+    def merge(self, other: ExactCounter) -> None:
+        """Add another stream's counts of the same ids, in place.
+
+        Raises:
+            ValueError: if the counters cover different id ranges.
+        """
+        if self.counts.shape != other.counts.shape:
+            raise ValueError(f"counters of {len(self.counts)} and {len(other.counts)} ids cannot be merged")
+        self.counts += other.counts
+        self.total += other.total
+
+    def state(self) -> dict[str, Tensor]:
+        """See :class:`FrequencyCounter`."""
+        return {"counts": self.counts, "total": self.total}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """See :class:`FrequencyCounter`."""
+        if state["counts"].shape != self.counts.shape:
+            raise ValueError(f"this counter has {len(self.counts)} ids, the state has {len(state['counts'])}")
+        self.counts, self.total = state["counts"].clone(), state["total"].clone()
 
 
 class CountMinSketch:
@@ -102,6 +135,24 @@ class CountMinSketch:
             raise ValueError("only sketches of the same depth, width and seed can be merged")
         self.table += other.table
         self.total += other.total
+
+    def state(self) -> dict[str, Tensor]:
+        """See :class:`FrequencyCounter`."""
+        return {
+            "table": self.table,
+            "total": self.total,
+            "multipliers": self.multipliers,
+            "offsets": self.offsets,
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """See :class:`FrequencyCounter`."""
+        same = torch.equal(state["multipliers"], self.multipliers) and torch.equal(
+            state["offsets"], self.offsets
+        )
+        if state["table"].shape != self.table.shape or not same:
+            raise ValueError("the state belongs to a sketch of another depth, width or seed")
+        self.table, self.total = state["table"].clone(), state["total"].clone()
 
     def count(self, ids: Tensor) -> Tensor:
         """See :class:`FrequencyCounter`."""

@@ -26,6 +26,8 @@ class HashEmbedding(nn.Module):
 
     def __init__(self, dim: int, rows: int, hashes: int = 4, seed: int = 20250410) -> None:
         super().__init__()
+        if hashes < 1 or rows < 1:
+            raise ValueError(f"need at least one table and one row, got {hashes} tables of {rows} rows")
         if dim % hashes:
             raise ValueError(f"dimension {dim} is not divisible by {hashes} hash functions")
         generator = torch.Generator().manual_seed(seed)
@@ -37,7 +39,8 @@ class HashEmbedding(nn.Module):
 
     def slots(self, ids: Tensor) -> Tensor:
         """Row of each id in each table, int64 (..., hashes), already shifted to the joint table."""
-        slots = (ids[..., None] * self.multipliers + self.offsets) % _PRIME % self.rows
+        # ids are folded below the prime first, so the product stays inside 62 bits
+        slots = (ids[..., None] % _PRIME * self.multipliers + self.offsets) % _PRIME % self.rows
         return slots + torch.arange(len(self.multipliers), device=ids.device) * self.rows
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ Shapes: I items, U ids of one call, De output dimension.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
@@ -103,30 +104,34 @@ class ItemEmbedder(nn.Module):
         unseen: bool (I,), part of the state dict: items whose identity was never trained.
 
     Raises:
-        ValueError: if an item would have no part at all, or parts do not fit the identity mixer.
+        ValueError: if an item would have no part at all, parts do not fit the identity mixer, or the features do not
+            fit the spec (rows, codes, widths).
     """
 
     unseen: Tensor
+    numbers: Tensor
 
     def __init__(
         self, spec: ItemFeatureSpec, features: ItemFeatures, dim: int, *, id_dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.spec, self.dim, self.id_dropout = spec, dim, id_dropout
+        _check(spec, features)
         self.identity, self.unknown = _identity(spec)
         self.tables = nn.ModuleDict()
         for name, size in spec.bags.items():
             ids, offsets = features.bags[name]
-            self.register_buffer(f"bag_ids_{name}", torch.from_numpy(ids.astype(np.int64)), persistent=False)
-            self.register_buffer(f"bag_offsets_{name}", torch.from_numpy(offsets), persistent=False)
-            self.tables[name] = nn.Embedding(size, spec.content_dim)
-            nn.init.normal_(self.tables[name].weight, std=0.04)
+            key = _key(name)
+            self.register_buffer(f"bag_ids_{key}", torch.from_numpy(ids.astype(np.int32)), persistent=False)
+            self.register_buffer(f"bag_offsets_{key}", torch.from_numpy(offsets), persistent=False)
+            table = nn.Embedding(size, spec.content_dim)
+            nn.init.normal_(table.weight, std=0.04)
+            self.tables[key] = table
         self.lifts = nn.ModuleDict()
         for name, width in spec.vectors.items():
-            self.register_buffer(
-                f"vector_{name}", torch.from_numpy(features.vectors[name]).float(), persistent=False
-            )
-            self.lifts[name] = nn.Linear(width, spec.content_dim)
+            vectors = torch.from_numpy(features.vectors[name]).float()
+            self.register_buffer(f"vector_{_key(name)}", vectors, persistent=False)
+            self.lifts[_key(name)] = nn.Linear(width, spec.content_dim)
         self.number_lift: nn.Linear | None = None
         if spec.numbers and features.numbers is not None:
             self.register_buffer("numbers", torch.from_numpy(features.numbers).float(), persistent=False)
@@ -153,13 +158,8 @@ class ItemEmbedder(nn.Module):
         """Unit vectors of int64 ids (...,) -> (..., De), float32. Pass unique ids: the work is per id given."""
         flat = ids.reshape(-1)
         mixed = torch.cat(self._parts(flat), dim=-1)
-        out = torch.zeros((), device=mixed.device)
-        if self.linear is not None:
-            out = out + self.linear(mixed)
-        if self.mlp is not None:
-            out = out + self.mlp(mixed)
-        if self.linear is None and self.mlp is None:
-            out = mixed
+        outs = [part(mixed) for part in (self.linear, self.mlp) if part is not None]
+        out = sum(outs[1:], start=outs[0]) if outs else mixed
         return F.normalize(out.float(), dim=-1).view(*ids.shape, self.dim)
 
     @torch.no_grad()
@@ -179,30 +179,64 @@ class ItemEmbedder(nn.Module):
 
     def _parts(self, flat: Tensor) -> list[Tensor]:
         parts = []
-        if self.identity is not None:
+        if self.identity is not None and self.unknown is not None:
             identity = self.identity(flat)
             hidden = self.unseen[flat]
             if self.training and self.id_dropout:
                 hidden = hidden | (torch.rand(len(flat), device=flat.device) < self.id_dropout)
             parts.append(torch.where(hidden[:, None], self.unknown, identity))
         for name, table in self.tables.items():
-            parts.append(self._bag(name, table, flat))
+            parts.append(self._bag(name, table.weight, flat))  # type: ignore[arg-type]
         for name, lift in self.lifts.items():
             parts.append(lift(getattr(self, f"vector_{name}")[flat]))
         if self.number_lift is not None:
             parts.append(self.number_lift(self.numbers[flat]))
         return parts
 
-    def _bag(self, name: str, table: nn.Module, flat: Tensor) -> Tensor:
+    def _bag(self, name: str, weight: Tensor, flat: Tensor) -> Tensor:
         """Mean of the table rows of each item's bag; an empty bag is the zero vector."""
         offsets = getattr(self, f"bag_offsets_{name}")
         starts, counts = offsets[flat], offsets[flat + 1] - offsets[flat]
-        ends = counts.cumsum(0)
-        index = torch.arange(int(counts.sum()), device=flat.device) + torch.repeat_interleave(
-            starts - (ends - counts), counts
-        )
-        weight: Tensor = table.weight  # type: ignore[assignment]
-        return F.embedding_bag(getattr(self, f"bag_ids_{name}")[index], weight, ends - counts, mode="mean")
+        first = counts.cumsum(0) - counts
+        total = int(counts.sum())
+        index = torch.repeat_interleave(starts - first, counts, output_size=total)
+        index += torch.arange(total, device=flat.device)
+        ids: Tensor = getattr(self, f"bag_ids_{name}")[index]
+        return F.embedding_bag(ids, weight, first.to(ids.dtype), mode="mean")
+
+
+def _check(spec: ItemFeatureSpec, features: ItemFeatures) -> None:
+    for name, size in spec.bags.items():
+        if name not in features.bags:
+            raise ValueError(f"the spec has a bag {name!r}, the features have {sorted(features.bags)}")
+        ids, offsets = features.bags[name]
+        if (
+            len(offsets) != spec.n_items + 1
+            or offsets[0] != 0
+            or offsets[-1] != len(ids)
+            or (np.diff(offsets) < 0).any()
+        ):
+            raise ValueError(
+                f"bag {name!r} needs {spec.n_items + 1} ascending offsets from 0 to {len(ids)}, "
+                f"got {len(offsets)} from {offsets[:1]} to {offsets[-1:]}"
+            )
+        if len(ids) and not 0 <= ids.min() <= ids.max() < size:
+            raise ValueError(
+                f"bag {name!r} has ids from {ids.min()} to {ids.max()}, its table has {size} rows"
+            )
+    for name, width in spec.vectors.items():
+        shape = features.vectors[name].shape if name in features.vectors else None
+        if shape != (spec.n_items, width):
+            raise ValueError(f"vector {name!r} needs the shape {(spec.n_items, width)}, got {shape}")
+    numbers = None if features.numbers is None else features.numbers.shape
+    if spec.numbers and numbers != (spec.n_items, spec.numbers):
+        raise ValueError(f"numbers need the shape {(spec.n_items, spec.numbers)}, got {numbers}")
+
+
+def _key(name: str) -> str:
+    """A feature name as part of an attribute name: unusual characters spelled out, reserved names set apart."""
+    plain = re.sub(r"\W", lambda found: f"_{ord(found.group()):x}_", name)
+    return f"{plain}_" if hasattr(nn.ModuleDict, plain) or plain in vars(nn.Module()) else plain
 
 
 def _identity(spec: ItemFeatureSpec) -> tuple[nn.Module | None, nn.Parameter | None]:

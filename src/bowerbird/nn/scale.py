@@ -24,4 +24,8 @@ class LogitScale(nn.Module):
 
     def forward(self) -> Tensor:
         """The scale as a 0-d tensor."""
+        if self.training:
+            # the parameter is held at the limit, not the result: a clamped result has no gradient and never comes back
+            with torch.no_grad():
+                self.log_scale.clamp_(max=math.log(MAXIMUM))
         return self.log_scale.exp().clamp(max=MAXIMUM)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,12 +29,17 @@ def encode_text(
 
     Returns:
         ``(ids, offsets)``: int32 flat bucket ids and int64 (rows + 1) offsets.
+
+    Raises:
+        ValueError: if there is no bucket.
     """
+    if buckets < 1:
+        raise ValueError(f"need at least one bucket, got {buckets}")
     flat: list[int] = []
     offsets = np.zeros(len(texts) + 1, dtype=np.int64)
     for row, text in enumerate(texts):
         grams = _grams(text or "", characters)[:most]
-        flat.extend(zlib.crc32(gram.encode()) % buckets for gram in grams)
+        flat.extend(zlib.crc32(gram.encode("utf-8", "surrogatepass")) % buckets for gram in grams)
         offsets[row + 1] = len(flat)
     return np.asarray(flat, dtype=np.int32), offsets
 
@@ -42,7 +48,7 @@ def _grams(text: str, characters: tuple[int, int]) -> list[str]:
     folded = unicodedata.normalize("NFKD", text.casefold())
     words = _WORD.findall("".join(c for c in folded if not unicodedata.combining(c)))
     grams = [f"<{word}>" for word in words]
-    grams += [f"<{a} {b}>" for a, b in zip(words, words[1:], strict=False)]
+    grams += [f"<{a} {b}>" for a, b in pairwise(words)]
     shortest, longest = characters
     for word in words:
         marked = f"<{word}>"

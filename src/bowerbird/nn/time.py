@@ -9,6 +9,8 @@ Shapes: B rows, N tokens, P absolute periods, G gap frequencies.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,9 @@ class TimeEncoder(nn.Module):
         gap_frequencies: G, how many log-spaced gap periods between one second and one year.
     """
 
+    periods_s: Tensor
+    gaps_s: Tensor
+
     def __init__(self, width: int, gap_frequencies: int = 16) -> None:
         super().__init__()
         periods = torch.tensor(PERIODS_S, dtype=torch.float64)
@@ -38,6 +43,13 @@ class TimeEncoder(nn.Module):
         self.gap_phase = nn.Parameter(torch.zeros(gap_frequencies))
         self.out = nn.Linear(2 * (len(PERIODS_S) + gap_frequencies) + 2, width)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # a model moved to half precision must keep exact periods
+        periods_s, gaps_s = self.periods_s, self.gaps_s
+        super()._apply(fn, recurse)
+        self.periods_s, self.gaps_s = periods_s.to(self.gap_phase.device), gaps_s.to(self.gap_phase.device)
+        return self
+
     def forward(self, time_BN: Tensor, previous_BN: Tensor | None = None) -> Tensor:
         """Time features of every token.
 
@@ -47,7 +59,14 @@ class TimeEncoder(nn.Module):
                 token of a row has no predecessor and counts as gap 0.
 
         Returns:
-            (B, N, width), float32.
+            (B, N, width).
+        """
+        return self.out(self.features(time_BN, previous_BN))
+
+    def features(self, time_BN: Tensor, previous_BN: Tensor | None = None) -> Tensor:
+        """What the linear layer reads, (B, N, 2 * (P + G) + 2), float32; arguments as in :meth:`forward`.
+
+        A token later than its successor (clocks disagree) counts as gap 0.
         """
         if previous_BN is None:
             previous_BN = torch.cat([time_BN[:, :1], time_BN[:, :-1]], dim=1)
@@ -60,7 +79,6 @@ class TimeEncoder(nn.Module):
         relative = (2 * math.pi * gap_turns).float() + self.gap_phase
         log_gap = torch.log1p(gap).float()[..., None] / 10.0
         first = (gap == 0).float()[..., None]
-        features = torch.cat(
+        return torch.cat(
             [absolute.sin(), absolute.cos(), relative.sin(), relative.cos(), log_gap, first], dim=-1
         )
-        return self.out(features)

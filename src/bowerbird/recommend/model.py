@@ -212,12 +212,17 @@ class PinRec(nn.Module):
             blocked_BM = blocked_BM[:, :-1]
         logits = len(anchor_PE) * len(draw.ids_M)
         lse_P = negative_logsumexp(
-            anchor_PE, negatives, scale,
-            blocked_RX=negatives.locate(batch.target), blocked_BM=blocked_BM, window_R=batch.window if blocked_BM is not None else None,
-            bias_GM=bias_GM, group_R=group_P,
+            anchor_PE,
+            negatives,
+            scale,
+            blocked_RX=negatives.locate(batch.target),
+            blocked_BM=blocked_BM,
+            window_R=None if blocked_BM is None else batch.window,
+            bias_GM=bias_GM,
+            group_R=group_P,
             chunk_rows=None if logits <= _LOGIT_BUDGET else max(1, _LOGIT_BUDGET // len(draw.ids_M)),
             compute=torch.bfloat16 if torch.is_autocast_enabled(anchor_PE.device.type) else torch.float32,
-        )  # fmt: skip
+        )
         loss_P = sampled_softmax(positive_PT, lse_P, self.config.relax)
         return Loss((loss_P * batch.weight).sum(), batch.weight.sum())
 

@@ -49,7 +49,6 @@ class TableError(BowerbirdError):
             text += f"\n  Fix: {fix}"
         super().__init__(text)
 
-
     def inside(self, table: str, file: str) -> TableError:
         """The same error, saying which table and file it is about."""
         return TableError(

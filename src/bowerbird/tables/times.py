@@ -35,7 +35,12 @@ _NAIVE: Final = (
     "%Y/%m/%d %H:%M:%S%.f",
     "%Y/%m/%d",
 )
-_ZONED: Final = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
+_ZONED: Final = (
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M%#z",
+)
 _HAS_ZONE: Final = r"(?i)\d\s*(?:z|utc|[+-]\d{2}:?\d{2})$"
 _NONE: Final = int(np.iinfo(np.int64).min)
 _LARGEST: Final = 9.2e18
@@ -152,7 +157,11 @@ def _from_numbers(values: pl.Series, unit: str, rule: TimeRule) -> tuple[np.ndar
     problems: list[Problem] = []
     exact = values.str.strip_chars() if values.dtype == pl.String else values
     # Whole numbers stay integers: nanoseconds have more digits than a float holds.
-    whole = exact.cast(pl.Int64, strict=False) if not exact.dtype.is_float() else pl.Series([None], dtype=pl.Int64)
+    whole = (
+        exact.cast(pl.Int64, strict=False)
+        if not exact.dtype.is_float()
+        else pl.Series([None], dtype=pl.Int64)
+    )
     milliseconds = np.full(len(values), _NONE, dtype=np.int64)
     if len(whole) == len(values) and whole.null_count() == 0:
         given = whole.to_numpy()

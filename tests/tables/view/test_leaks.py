@@ -91,7 +91,7 @@ EVENT_LEAKS = {
         lambda v: cooccurrence(v.events, v.n_items), lambda v: cooccurrence(v._open.events, v.n_items)
     ),
     "a trend over all time": Pair(
-        lambda v: v.trends([40, 400], 10).row(120), lambda v: v._open.trends([40, 400], 10).row(120)
+        lambda v: v.trends([40, 400], 10).row(260), lambda v: v._open.trends([40, 400], 10).row(260)
     ),
     "slates with rows of the future": Pair(lambda v: v.slates(), lambda v: v._open.slates()),
     "a count of all rows": Pair(lambda v: v.n_events, lambda v: int(v._store.events.user_count.sum())),
@@ -171,10 +171,8 @@ def test_everything_a_view_offers_passes(wall):
 # ------------------------------------------------------------ leaks inside an example
 
 
-def request_inputs(
-    view: View, *, end: str = "strict", trend: str = "strict", counts: str = "view"
-) -> RequestInputs:
-    """Inputs of every slate of a view: its history, trends and popularity of the history's last item."""
+def request_inputs(view: View, *, end: str = "strict", trend: str = "strict") -> RequestInputs:
+    """Inputs of every slate of a view: its history, and the trend of the history's last item."""
     parts = []
     table = view.trends([30, 300], 10)
     for batch in view.slates().batches(64):
@@ -186,17 +184,15 @@ def request_inputs(
         history = view.histories(batch.user, 6, end=ends, positives_only=True)
         moment = {"strict": batch.time, "own step": batch.time + 10}[trend]
         last = history.item[np.arange(len(batch)), np.maximum(history.lengths - 1, 0)]
-        popularity = view.item_counts()[last] if counts == "view" and end == "view counts" else last
-        parts.append((batch, history, table.at(moment, last), popularity))
+        parts.append((batch, history, table.at(moment, last)))
     return RequestInputs(
         key=np.concatenate([np.stack([b.user, b.request], axis=1) for b, *_ in parts]),
         time=np.concatenate([b.time for b, *_ in parts]),
         inputs={
-            "item": np.concatenate([h.item for _, h, *_ in parts]),
-            "actions": np.concatenate([h.actions for _, h, *_ in parts]),
-            "lengths": np.concatenate([h.lengths for _, h, *_ in parts]),
-            "trend": np.concatenate([t for *_, t, _ in parts]),
-            "popularity": np.concatenate([p for *_, p in parts]),
+            "item": np.concatenate([h.item for _, h, _ in parts]),
+            "actions": np.concatenate([h.actions for _, h, _ in parts]),
+            "lengths": np.concatenate([h.lengths for _, h, _ in parts]),
+            "trend": np.concatenate([t for *_, t in parts]),
         },
     )
 

@@ -36,7 +36,7 @@ class Row:
 def world(seed: int = 0, n_events: int = 400) -> Store:
     """Ties in time, slates of several items, slates that interleave, impressions, hides, late items, dated edges."""
     rng = np.random.default_rng(seed)
-    n_users, n_items = 12, 30
+    n_users, n_items = 12, 60
     time = np.sort(rng.integers(0, 250, n_events))
     user = rng.integers(0, n_users, n_events)
     # Requests are cut per user from coarse time, half of them by parity of the row so that two interleave.
@@ -49,7 +49,8 @@ def world(seed: int = 0, n_events: int = 400) -> Store:
     events = pl.DataFrame(
         {
             "user_id": [f"user {u}" for u in user],
-            "item_id": rng.integers(100, 100 + n_items, n_events),
+            # New items keep appearing: the later the event, the larger the catalogue it draws from.
+            "item_id": 100 + rng.integers(0, 20 + (n_items - 20) * (time + 1) // 250),
             "timestamp": time,
             "request_id": request,
             "position": rng.integers(0, 9, n_events),
@@ -61,20 +62,20 @@ def world(seed: int = 0, n_events: int = 400) -> Store:
     )
     items = pl.DataFrame(
         {
-            "item_id": np.arange(100, 100 + n_items - 4),  # the last four have no row
-            "title": [f"title of {i}" for i in range(n_items - 4)],
-            "kind": rng.choice(["a", "b", "c"], n_items - 4),
-            "tags": [[f"t{i % 3}", f"t{i % 5}"] for i in range(n_items - 4)],
-            "price": rng.random(n_items - 4),
-            "created_at": [None if i % 5 == 0 else i * 9 for i in range(n_items - 4)],
-            "creator_id": [f"c{i % 4}" for i in range(n_items - 4)],
+            "item_id": np.arange(100, 100 + n_items - 15),  # the last ones have no row
+            "title": [f"title of {i}" for i in range(n_items - 15)],
+            "kind": rng.choice(["a", "b", "c"], n_items - 15),
+            "tags": [[f"t{i % 3}", f"t{i % 5}"] for i in range(n_items - 15)],
+            "price": rng.random(n_items - 15),
+            "created_at": [None if i % 5 == 0 else i * 6 for i in range(n_items - 15)],
+            "creator_id": [f"c{i % 4}" for i in range(n_items - 15)],
         }
     )
     users = pl.DataFrame({"user_id": [f"user {u}" for u in range(n_users)] + ["user silent", "user quiet"]})
     links = pl.DataFrame(
         {
             "source_type": ["item"] * 60,
-            "source_id": rng.integers(100, 130, 60).astype(str),
+            "source_id": rng.integers(100, 160, 60).astype(str),
             "target_type": ["item"] * 60,
             "target_id": rng.integers(200, 800, 60).astype(str),
             "relation": rng.choice(["also bought", "same series"], 60),
@@ -84,7 +85,7 @@ def world(seed: int = 0, n_events: int = 400) -> Store:
     collections = pl.DataFrame(
         {
             "collection_id": [f"list {i // 6}" for i in range(40)],
-            "item_id": 100 + (np.arange(40) * 7) % 26,
+            "item_id": 100 + (np.arange(40) * 7) % 45,
             "title": [f"list {i // 6}" for i in range(40)],
             "user_id": [f"user {i % n_users}" for i in range(40)],
             "timestamp": 6 * np.arange(40),

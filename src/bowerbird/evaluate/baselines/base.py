@@ -6,6 +6,7 @@ Shapes: B cases of a chunk, I items, k list length.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bowerbird.evaluate.positives import Positives, positives
 from bowerbird.evaluate.ranking import Ranking, rank_scores
+from bowerbird.tables.errors import ConfigError
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -29,12 +31,14 @@ _CELLS = 1 << 23
 class Baseline(ABC):
     """A simple recommender that reads a view and nothing else.
 
-    Settings are keyword arguments of the class; `grid` lists the settings worth trying on validation. What a
+    Settings are keyword arguments of the class; `grid` lists the values worth trying on validation, and
+    `only_scoring` the settings that a fit does not depend on. A baseline that is `random` takes a `seed`. What a
     baseline has no opinion about follows in the order of popularity, so lists are always full.
     """
 
     name: ClassVar[str]
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    only_scoring: ClassVar[tuple[str, ...]] = ()
     random: ClassVar[bool] = False
     is_baseline = True
 
@@ -46,6 +50,15 @@ class Baseline(ABC):
     def settings(self) -> dict[str, Any]:
         """The settings that `grid` names, as they are."""
         return {name: getattr(self, name) for name in self.grid}
+
+    def with_scoring(self, **settings: Any) -> Self:
+        """A fitted copy with other settings among `only_scoring`; what was learnt is shared."""
+        unknown = set(settings) - set(self.only_scoring)
+        if unknown:
+            raise ConfigError(f"{self.name} must be fitted again for {sorted(unknown)}")
+        twin = copy.copy(self)
+        twin.__dict__.update(settings)
+        return twin
 
     def fit(self, view: View) -> Self:
         """Learn from the positive events of a view."""

@@ -35,8 +35,9 @@ class EASE(Baseline):
     name = "EASE"
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {
         "penalty": (10.0, 50.0, 200.0, 1000.0),
-        "decay": (1.0, 0.8),
+        "decay": (1.0, 0.9, 0.8, 0.6, 0.4),
     }
+    only_scoring = ("decay",)
 
     def __init__(self, *, penalty: float = 200.0, decay: float = 1.0, max_items: int = 20_000) -> None:
         super().__init__()

@@ -41,10 +41,11 @@ class ItemKNN(Baseline):
 
     name = "Item-kNN"
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "decay": (1.0, 0.8, 0.5),
         "shrink": (0.0, 10.0),
         "neighbours": (100, 1000),
+        "decay": (1.0, 0.9, 0.8, 0.6, 0.4),
     }
+    only_scoring = ("decay",)
 
     def __init__(self, *, neighbours: int = 100, shrink: float = 10.0, decay: float = 1.0) -> None:
         super().__init__()

@@ -46,6 +46,7 @@ class RecentPopularity(Baseline):
 
     name = "Recent popularity"
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {"window": WINDOWS}
+    only_scoring = ("window",)
 
     def __init__(self, *, window: int = 24 * HOUR) -> None:
         super().__init__()

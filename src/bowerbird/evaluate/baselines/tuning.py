@@ -94,15 +94,19 @@ def tune(
     held = dict(fixed or {})
     if baseline == "ease":
         held.setdefault("max_items", TUNING_EASE_ITEMS)
-    for settings in settings_of(kind.grid if grid is None else grid):
+    values = kind.grid if grid is None else grid
+    cheap = {name: choices for name, choices in values.items() if name in kind.only_scoring}
+    dear = {name: choices for name, choices in values.items() if name not in kind.only_scoring}
+    for slow in settings_of(dear):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the item cap is said once, by the final fit
-            fitted = kind(**held, **settings).fit(train)
-        ranks = target_ranks(fitted.recommend(cases, k), cases)
-        score = float(measure(ranks, cases.target_offsets, k).mean())
-        tried.append((settings, score))
-        if on_progress:
-            on_progress(f"{kind.name} {settings}: {metric} {score:.4f}")
+            fitted = kind(**held, **slow).fit(train)
+        for quick in settings_of(cheap):
+            ranks = target_ranks(fitted.with_scoring(**quick).recommend(cases, k), cases)
+            score = float(measure(ranks, cases.target_offsets, k).mean())
+            tried.append(({**slow, **quick}, score))
+            if on_progress:
+                on_progress(f"{kind.name} {tried[-1][0]}: {metric} {score:.4f}")
     best, score = max(tried, key=lambda found: found[1])
     return Tuned(baseline, best, metric, score, tried, time.perf_counter() - started)
 

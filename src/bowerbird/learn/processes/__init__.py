@@ -1,8 +1,8 @@
 """Several training processes: who am I, start them, exchange values and rows between them.
 
-Processes come either from ``torchrun`` or from :func:`launch`, which spawns them on this machine (spawn, never fork: a
-forked child of a process that has used polars or torch can hang) with the environment that ``torchrun`` makes. CPU
-tensors travel over gloo, CUDA tensors over NCCL.
+Processes come either from ``torchrun`` or from :func:`launch`, which spawns them on this machine (spawn,
+never fork: a forked child of a process that has used polars or torch can hang) with the environment that
+``torchrun`` makes. CPU tensors travel over gloo, CUDA tensors over NCCL.
 """
 
 from bowerbird.learn.processes.exchange import (

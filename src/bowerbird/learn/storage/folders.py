@@ -54,7 +54,8 @@ def staged_folder(target: Path) -> Iterator[Path]:
             target.rename(aside)
         stage.rename(target)
         sync_folder(target.parent)
-        shutil.rmtree(aside, ignore_errors=True)
+        for old in target.parent.glob(f".{target.name}.old-*"):
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -107,11 +108,11 @@ def read_manifest(folder: Path, name: str, *, kind: str) -> dict[str, Any]:
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FolderError(f"{folder} has no {name}, so it is not a {kind}") from None
+        raise FolderError(f"{folder} has no {name}, so it is not {_a(kind)}") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FolderError(f"{path} is damaged: not valid JSON ({error})") from error
     if not isinstance(head, dict) or head.get("kind") != kind:
-        raise FolderError(f"{path} does not describe a {kind}")
+        raise FolderError(f"{path} does not describe {_a(kind)}")
     if head.get("format") != FORMAT:
         raise FolderError(
             f"{path} has format {head.get('format')!r}; this version of Bowerbird reads format {FORMAT}"
@@ -128,6 +129,10 @@ def read_manifest(folder: Path, name: str, *, kind: str) -> dict[str, Any]:
         if _sha256(found) != facts["sha256"]:
             raise FolderError(f"{found} is damaged: its content does not match the hash in {name}")
     return head
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _canonical(head: Mapping[str, Any]) -> bytes:

@@ -214,6 +214,10 @@ class _Loop:
             raise KeyboardInterrupt
 
     def _log(self) -> None:
+        if self._run.device.type == "cuda":  # steps are only queued; their time counts when they are done
+            began = time.perf_counter()
+            torch.cuda.synchronize(self._run.device)
+            self._t.position.seconds += time.perf_counter() - began
         means = dict(self._meter.flush())
         if not means:
             return

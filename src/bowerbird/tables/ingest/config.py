@@ -6,171 +6,24 @@ import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bowerbird.tables.errors import ConfigError, did_you_mean
 from bowerbird.tables.ingest.config_errors import explain
-from bowerbird.tables.schema import ROLES, TABLES, TIE_RULES
+from bowerbird.tables.ingest.layout import ColumnConfig, FeatureConfig, SourceConfig, Strict, known_zone
+from bowerbird.tables.schema import TABLES, TIE_RULES
 from bowerbird.tables.times import TimeRule
 
-FileFormat = Literal["auto", "csv", "tsv", "jsonl", "parquet"]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FlagConfig(_Strict):
-    """A column that says whether an action happened.
-
-    Attributes:
-        column: The column: true, yes or a number other than 0 means that it happened.
-        at_least: With this the action happened where the number is at least as large (a rating, a watch time).
-    """
-
-    column: str
-    at_least: float | None = None
-
-
-class ColumnConfig(_Strict):
-    """Where a column of the contract comes from: exactly one of `column`, `constant` and `flags`.
-
-    Attributes:
-        column: Column in the file.
-        constant: The same value for every row of this source.
-        flags: For `actions`: action name to the column that says whether it happened.
-        unit: For times as numbers: `s`, `ms`, `us` or `ns`; inferred when left out.
-        zone: For times without a zone: an IANA zone such as `Europe/Berlin`.
-        format: For times as text that is not ISO: a `strftime` format.
-        separator: For `actions` and `categories` as text: what separates the values.
-    """
-
-    column: str | None = None
-    constant: str | int | float | None = None
-    flags: dict[str, FlagConfig] | None = None
-    unit: Literal["s", "ms", "us", "ns"] | None = None
-    zone: str | None = None
-    format: str | None = None
-    separator: str | None = None
-
-    @field_validator("flags", mode="before")
-    @classmethod
-    def _short_flags(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: {"column": flag} if isinstance(flag, str) else flag for name, flag in value.items()}
-        return value
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, value: str | None) -> str | None:
-        return _zone(value) if value is not None else None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> ColumnConfig:
-        given = [name for name in ("column", "constant", "flags") if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none of them"
-            raise ValueError(f"give exactly one of column, constant and flags (found {found})")
-        return self
-
-
-class FeatureConfig(_Strict):
-    """A feature column of `items`, `users` and the other tables that allow features.
-
-    Attributes:
-        column: Column in the file; the name of the feature when left out.
-        role: `text`, `title` (text shown to people), `category`, `categories`, `number`, `timestamp` or `vector`;
-            guessed from the values when left out.
-        separator: For `categories` and `vector` as text; a JSON list needs none. `|` by default.
-        unit, zone, format: For `timestamp`, as in `ColumnConfig`.
-    """
-
-    column: str | None = None
-    role: str | None = None
-    separator: str = "|"
-    unit: Literal["s", "ms", "us", "ns"] | None = None
-    zone: str | None = None
-    format: str | None = None
-
-    @field_validator("role")
-    @classmethod
-    def _known_role(cls, value: str | None) -> str | None:
-        if value is not None and value not in (*ROLES, "title"):
-            raise ValueError(f"unknown role {value!r}; {did_you_mean(value, [*ROLES, 'title'])}")
-        return value
-
-
-class SourceConfig(_Strict):
-    """Files of one table that share a layout.
-
-    Attributes:
-        files: Files, folders or globs, relative to the configuration file; `.gz` is read as it is.
-        format: `auto` goes by the name of the file.
-        delimiter: Of text files; `,` for CSV and a tab for TSV by default.
-        quote: Quote character of text files; `""` = none. `"` for CSV, none for TSV by default.
-        header: Whether the first line of a text file names the columns.
-        names: Column names of a text file without a header.
-        columns: Column of the contract to where it comes from (a plain text is the name of the column in the file).
-        features: Feature name to column, role or both. Left out: every column that is not mapped and does not
-            carry a name of the contract is a feature.
-    """
-
-    files: list[str]
-    format: FileFormat = "auto"
-    delimiter: str | None = None
-    quote: str | None = None
-    header: bool = True
-    names: list[str] | None = None
-    columns: dict[str, ColumnConfig]
-    features: dict[str, FeatureConfig] | None = None
-
-    @field_validator("files", mode="before")
-    @classmethod
-    def _one_file(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-    @field_validator("columns", mode="before")
-    @classmethod
-    def _short_columns(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: {"column": found} if isinstance(found, str) else found for name, found in value.items()}
-        return value
-
-    @field_validator("features", mode="before")
-    @classmethod
-    def _short_features(cls, value: Any) -> Any:
-        if isinstance(value, list):
-            return {name: {} for name in value}
-        if isinstance(value, dict):
-            return {name: {"role": found} if isinstance(found, str) else found for name, found in value.items()}
-        return value
-
-    @field_validator("delimiter", "quote")
-    @classmethod
-    def _one_byte(cls, value: str | None) -> str | None:
-        if value is not None and len(value.encode()) > 1:
-            raise ValueError(f"must be one character, not {value!r}")
-        return value
-
-    @model_validator(mode="after")
-    def _named(self) -> SourceConfig:
-        if not self.files:
-            raise ValueError("no files given")
-        if not self.header and not self.names:
-            raise ValueError("header = false needs names = [...]")
-        return self
-
-
-class IdsConfig(_Strict):
+class IdsConfig(Strict):
     """Types of ids. `auto`: integers where every sampled id of every table is a whole number, else text."""
 
     user: Literal["auto", "integer", "string"] = "auto"
     item: Literal["auto", "integer", "string"] = "auto"
 
 
-class TimesConfig(_Strict):
+class TimesConfig(Strict):
     """Which times are possible, and the zone of times that name none.
 
     Attributes:
@@ -186,10 +39,10 @@ class TimesConfig(_Strict):
     @field_validator("zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        return _zone(value)
+        return known_zone(value)
 
 
-class ActionsConfig(_Strict):
+class ActionsConfig(Strict):
     """What people do.
 
     Attributes:
@@ -211,7 +64,7 @@ class ActionsConfig(_Strict):
         return self.unknown or ("reject" if self.names else "add")
 
 
-class IngestConfig(_Strict):
+class IngestConfig(Strict):
     """Everything an ingest needs to know. `events` and `items` are required.
 
     Attributes:
@@ -269,10 +122,12 @@ class IngestConfig(_Strict):
                         raise ValueError(f"[{table}.columns] must say which column is {name!r}")
                 actions = source.columns.get("actions")
                 given = list(actions.flags or [actions.constant] if actions and not actions.column else [])
-                for name in given:
-                    if self.actions.policy == "reject" and name not in self.actions.names:
-                        hint = did_you_mean(str(name), self.actions.names)
-                        raise ValueError(f"[{table}.columns.actions]: action {name!r} is not declared; {hint}")
+                for action in given:
+                    if self.actions.policy == "reject" and action not in self.actions.names:
+                        hint = did_you_mean(str(action), self.actions.names)
+                        raise ValueError(
+                            f"[{table}.columns.actions]: action {action!r} is not declared; {hint}"
+                        )
                 if source.features and not spec.features:
                     raise ValueError(f"[{table}] takes no features; its columns are {', '.join(spec.names)}")
         return self
@@ -320,7 +175,9 @@ def load_config(path: str | Path) -> IngestConfig:
     return parse_config(found, folder=path.parent, where=str(path))
 
 
-def parse_config(content: dict[str, Any], *, folder: Path = Path(), where: str = "configuration") -> IngestConfig:
+def parse_config(
+    content: dict[str, Any], *, folder: Path = Path(), where: str = "configuration"
+) -> IngestConfig:
     """Checks a configuration given as nested dictionaries.
 
     Args:
@@ -337,11 +194,3 @@ def parse_config(content: dict[str, Any], *, folder: Path = Path(), where: str =
         return IngestConfig.model_validate({**content, "folder": folder})
     except ValidationError as error:
         raise ConfigError(f"{where}: {explain(error, IngestConfig)}") from error
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"unknown time zone {name!r}; {did_you_mean(name, available_timezones())}") from error
-    return name

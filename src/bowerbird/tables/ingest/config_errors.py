@@ -35,7 +35,9 @@ def _line(found: dict[str, Any], model: type[BaseModel]) -> str:
     if kind == "value_error":
         return f"{key}: {message}" if key else message
     if kind == "literal_error":
-        allowed = [str(word).strip("' ") for word in found["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        allowed = [
+            str(word).strip("' ") for word in found["ctx"]["expected"].replace(" or ", ", ").split(",")
+        ]
         return f"{key} = {shorten(value)}: {did_you_mean(str(value), allowed)} Allowed: {', '.join(allowed)}"
     return f"{key} = {shorten(value)}: {message[:1].lower()}{message[1:]}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import polars as pl
@@ -13,6 +14,8 @@ from bowerbird.tables.ingest.readers import SourceFile
 from bowerbird.tables.schema import TABLES, IdType
 
 _SAMPLE = 10_000
+_FILES = 20
+"""Files looked at per table."""
 
 
 def resolve_id_types(
@@ -45,7 +48,11 @@ def resolve_id_types(
     open_entities = [entity for entity in asked if entity not in types]
     text: set[str] = set()
     seen: set[str] = set()
+    looked: Counter[str] = Counter()
     for file in files:
+        looked[file.table] += 1
+        if looked[file.table] > _FILES:
+            continue
         for name, column in file.source.columns.items():
             spec = TABLES[file.table].column(name)
             if spec is None or spec.kind not in open_entities or spec.kind in text or not file.size:

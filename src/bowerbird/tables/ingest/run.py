@@ -30,7 +30,7 @@ _HOPELESS_ROWS = 200_000
 _HOPELESS_SHARE = 0.5
 
 
-class IngestStopped(BowerbirdError):
+class IngestStoppedError(BowerbirdError):
     """Too many rows were rejected; the store is what it was before.
 
     Attributes:
@@ -65,7 +65,7 @@ def ingest(
         Counts per table, reasons of rejection, speed and memory.
 
     Raises:
-        IngestStopped: More than `max_rejected_share` of a table's rows were rejected.
+        IngestStoppedError: More than `max_rejected_share` of a table's rows were rejected.
         TableError: A file cannot be read, or a mapped column is missing.
         ConfigError: Files do not exist, or settings contradict the store.
         StoreError: Another writer is busy with the store.
@@ -74,7 +74,9 @@ def ingest(
     path = Path(store)
     files = {table: _files(config, table) for table in _ORDER}
     known = None if fresh else Manifest.read_or_none(path)
-    types = resolve_id_types(config, [file for found in files.values() for file in found], known.id_types if known else {})
+    types = resolve_id_types(
+        config, [file for found in files.values() for file in found], known.id_types if known else {}
+    )
     summary = IngestSummary(path)
     with StoreWriter(path, _settings(config, files["events"]), types, fresh=fresh) as writer:
         log = RejectLog(path)
@@ -192,7 +194,9 @@ class _TableReading:
     def _remember(self, source: Source) -> None:
         """Notes that a file is in the store; a file that grew takes the place of its older self."""
         sources = self.writer.sources
-        same = [place for place, old in enumerate(sources) if (old.table, old.name) == (source.table, source.name)]
+        same = [
+            place for place, old in enumerate(sources) if (old.table, old.name) == (source.table, source.name)
+        ]
         if same:
             sources[same[0]] = source
         else:
@@ -216,7 +220,11 @@ def _finish(summary: IngestSummary, config: IngestConfig, writer: StoreWriter, l
         if counts.read != counts.accepted + counts.duplicates + counts.rejected:
             raise AssertionError(f"{table}: rows went missing between reading and storing: {counts}")
     manifest = result.manifest
-    summary.changed, summary.generation, summary.counts = result.changed, manifest.generation, dict(manifest.counts)
+    summary.changed, summary.generation, summary.counts = (
+        result.changed,
+        manifest.generation,
+        dict(manifest.counts),
+    )
     summary.items_without_row = manifest.counts["items"] - manifest.counts.get("items_rows", 0)
 
 
@@ -224,14 +232,14 @@ def _stop(table: str, config: IngestConfig, log: RejectLog, summary: IngestSumma
     """Ends an ingest with too many rejected rows.
 
     Raises:
-        IngestStopped: Always.
+        IngestStoppedError: Always.
     """
     counts = summary.tables[table]
     counts.reasons = dict(log.reasons[table])
     summary.rejected_file = log.keep(STOPPED)
     common = sorted(counts.reasons.items(), key=lambda pair: -pair[1])[:3]
     what = "; ".join(f"{count:,} x {reason}" for reason, count in common)
-    raise IngestStopped(
+    raise IngestStoppedError(
         f"table {table!r}: {counts.rejected:,} of {counts.read:,} rows were rejected "
         f"({counts.rejected / counts.read:.1%}, more than max_rejected_share = {config.max_rejected_share:.1%}).\n"
         f"  Most common: {what}.\n  All of them: {summary.rejected_file}\n"

@@ -77,7 +77,9 @@ class IngestSummary:
         head = f"{'table':<12}{'read':>12}{'accepted':>12}{'duplicates':>12}{'rejected':>12}  files"
         lines = [head]
         for name, table in self.tables.items():
-            files = f"{table.files}" + (f" (+{table.unchanged_files} unchanged)" if table.unchanged_files else "")
+            files = f"{table.files}" + (
+                f" (+{table.unchanged_files} unchanged)" if table.unchanged_files else ""
+            )
             lines.append(
                 f"{name:<12}{table.read:>12,}{table.accepted:>12,}{table.duplicates:>12,}{table.rejected:>12,}  {files}"
             )
@@ -90,12 +92,15 @@ class IngestSummary:
         if self.rejected_file:
             lines.append(f"rejected rows: {self.rejected_file}")
         if self.items_without_row:
-            lines.append(f"{self.items_without_row:,} items appear in events only; they are kept without features")
+            lines.append(
+                f"{self.items_without_row:,} items appear in events only; they are kept without features"
+            )
         holds = ", ".join(f"{self.counts.get(name, 0):,} {name}" for name in ("events", "users", "items"))
         state = "now" if self.changed else "unchanged:"
         lines.append(f"store {self.store} {state} holds {holds} (generation {self.generation})")
         lines.append(
-            f"{self.seconds:.1f} s, {self.events_per_second:,.0f} events/s, peak memory {self.peak_memory / 2**20:,.0f} MiB"
+            f"{self.seconds:.1f} s, {self.events_per_second:,.0f} events/s, "
+            f"peak memory {self.peak_memory / 2**20:,.0f} MiB"
         )
         return "\n".join(lines)
 

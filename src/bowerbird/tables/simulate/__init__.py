@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from bowerbird.tables.simulate.config import ACTIONS, NEGATIVE_ACTIONS, SURFACES, SimulationConfig
 
 if TYPE_CHECKING:
+    from bowerbird.tables.simulate.chunks import stream
     from bowerbird.tables.simulate.simulator import simulate
-    from bowerbird.tables.simulate.stream import stream
     from bowerbird.tables.simulate.truth import ANY, Truth
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "stream",
 ]
 
-_HOMES = {"simulate": "simulator", "stream": "stream", "ANY": "truth", "Truth": "truth"}
+_HOMES = {"simulate": "simulator", "stream": "chunks", "ANY": "truth", "Truth": "truth"}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,14 @@ from bowerbird.tables.atomic import TEMPORARY, replace_directory
 from bowerbird.tables.errors import StoreError
 from bowerbird.tables.schema import IdType
 from bowerbird.tables.simulate.behaviour.records import Log
+from bowerbird.tables.simulate.chunks import (
+    CHUNK_ROWS,
+    Tables,
+    block_tables,
+    catalogue_tables,
+    request_ids,
+    user_ids,
+)
 from bowerbird.tables.simulate.config import (
     ACTIONS,
     NEGATIVE_ACTIONS,
@@ -24,14 +32,6 @@ from bowerbird.tables.simulate.config import (
     SimulationConfig,
 )
 from bowerbird.tables.simulate.platform import Platform, build_platform
-from bowerbird.tables.simulate.stream import (
-    CHUNK_ROWS,
-    Tables,
-    block_tables,
-    catalogue_tables,
-    request_ids,
-    user_ids,
-)
 from bowerbird.tables.simulate.truth import write_world
 from bowerbird.tables.simulate.world.describe import ITEM_ROLES, item_ids
 from bowerbird.tables.store import Store

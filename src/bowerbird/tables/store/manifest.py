@@ -140,7 +140,8 @@ class Manifest:
             raise StoreError(f"{path} is not the manifest of a Bowerbird store")
         if found["schema_version"] != SCHEMA_VERSION:
             raise StoreError(
-                f"{store} has store version {found['schema_version']}, this program reads {SCHEMA_VERSION}; ingest again"
+                f"{store} has store version {found['schema_version']}, this program reads {SCHEMA_VERSION}; "
+                "ingest again"
             )
         found["parts"] = {table: [Part(**part) for part in parts] for table, parts in found["parts"].items()}
         found["sources"] = [Source(**source) for source in found["sources"]]

@@ -43,6 +43,11 @@ class WalledStore:
         self._walls = (*self._walls, wall)
 
     @property
+    def walls(self) -> tuple[Wall, ...]:
+        """The walls, in the order in which they were put up; empty where nothing is hidden."""
+        return self._walls
+
+    @property
     def wall(self) -> str:
         """The wall in words."""
         return ", ".join(str(wall) for wall in self._walls) or "no wall"
@@ -144,7 +149,7 @@ class WalledStore:
         times = [wall.before for wall in self._walls if isinstance(wall, TimeWall)]
         if times and not any(isinstance(wall, LastOut) for wall in self._walls):
             return min(times)
-        return min([*times, last + 1]) if last is not None else min(times, default=0)
+        return min([*times, last + 1 if last is not None else 0])
 
     @cached_property
     def _last_time(self) -> int | None:

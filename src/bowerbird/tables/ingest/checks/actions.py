@@ -13,7 +13,8 @@ import polars as pl
 
 from bowerbird.tables.errors import TableError
 from bowerbird.tables.ingest.checks.checked import Checked
-from bowerbird.tables.ingest.config import ActionsConfig, ColumnConfig, FlagConfig
+from bowerbird.tables.ingest.config import ActionsConfig
+from bowerbird.tables.ingest.layout import ColumnConfig, FlagConfig
 from bowerbird.tables.schema import JOINT
 
 UNKNOWN = "action is not declared"
@@ -42,7 +43,9 @@ def check_action_column(values: pl.Series, column: ColumnConfig, actions: Action
         joined.append(JOINT.join(names))
         if reason:
             reasons.setdefault(reason, []).append(value)
-    checked = Checked(text.replace_strict(distinct, pl.Series(joined, dtype=pl.String), return_dtype=pl.String))
+    checked = Checked(
+        text.replace_strict(distinct, pl.Series(joined, dtype=pl.String), return_dtype=pl.String)
+    )
     for reason, refused in reasons.items():
         checked.refuse(text.is_in(refused), reason)
     return checked

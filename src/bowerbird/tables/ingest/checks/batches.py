@@ -12,10 +12,17 @@ from bowerbird.tables.errors import TableError, did_you_mean
 from bowerbird.tables.ingest.checks.actions import check_action_column, check_flags, join_flags
 from bowerbird.tables.ingest.checks.checked import EMPTY, Checked
 from bowerbird.tables.ingest.checks.features import check_feature, check_time_feature, guess_text_role
-from bowerbird.tables.ingest.checks.values import check_id, check_number, check_position, check_text, check_text_id
-from bowerbird.tables.ingest.config import ColumnConfig, FeatureConfig, IngestConfig, SourceConfig
+from bowerbird.tables.ingest.checks.values import (
+    check_id,
+    check_number,
+    check_position,
+    check_text,
+    check_text_id,
+)
+from bowerbird.tables.ingest.config import IngestConfig
+from bowerbird.tables.ingest.layout import ColumnConfig, FeatureConfig, SourceConfig
 from bowerbird.tables.ingest.readers import RawBatch, SourceFile
-from bowerbird.tables.schema import JOINT, TABLES, ColumnSpec, Columns, IdType
+from bowerbird.tables.schema import JOINT, TABLES, Columns, ColumnSpec, IdType
 from bowerbird.tables.times import TimeRule, Unit, infer_unit, parse_times
 
 VECTOR_LENGTH = "vector has another length than the first one"
@@ -77,8 +84,12 @@ class SourceChecker:
         wanted: dict[str, bool] = {}
         for name, column in self.source.columns.items():
             spec = self.spec.column(name)
-            for found in [column.column] if column.column else [flag.column for flag in (column.flags or {}).values()]:
-                wanted[found] = wanted.get(found, False) or bool(spec and spec.required) or file.format != "jsonl"
+            for found in (
+                [column.column] if column.column else [flag.column for flag in (column.flags or {}).values()]
+            ):
+                wanted[found] = (
+                    wanted.get(found, False) or bool(spec and spec.required) or file.format != "jsonl"
+                )
         features = self._features(available)
         for name, feature in features.items():
             wanted.setdefault(feature.column or name, file.format != "jsonl")
@@ -97,7 +108,9 @@ class SourceChecker:
         if self.source.features is not None:
             return self.source.features
         used = {column.column for column in self.source.columns.values()}
-        return {name: FeatureConfig() for name in available if name not in used and name not in self.spec.names}
+        return {
+            name: FeatureConfig() for name in available if name not in used and name not in self.spec.names
+        }
 
     def check(self, batch: RawBatch) -> tuple[pl.DataFrame, list[Rejected]]:
         """Checks a batch.
@@ -108,7 +121,7 @@ class SourceChecker:
         raw, size = batch.frame, batch.frame.height
         rejected = [Rejected(row.line, None, row.value, row.reason) for row in batch.broken]
         if not size:
-            return pl.DataFrame(), rejected
+            return pl.DataFrame(), sorted(rejected, key=lambda row: row.line)
         values: dict[str, pl.Series] = {}
         found: list[tuple[str, np.ndarray, str]] = []
         for name, column in self.source.columns.items():
@@ -122,17 +135,21 @@ class SourceChecker:
             values[name] = checked.values.rename(name)
         frame = pl.DataFrame(values)
         if not found:
-            return frame, rejected
+            return frame, sorted(rejected, key=lambda row: row.line)
         blame = np.full(size, -1, dtype=np.int32)
         for number, (_, mask, _) in enumerate(found):
             blame[mask & (blame < 0)] = number
         for row in np.flatnonzero(blame >= 0).tolist():
             source, _, reason = found[blame[row]]
             rejected.append(Rejected(int(batch.lines[row]), source, _shown(raw, source, row), reason))
-        return frame.filter(blame < 0), rejected
+        return frame.filter(blame < 0), sorted(rejected, key=lambda row: row.line)
 
     def _column(
-        self, spec: ColumnSpec, column: ColumnConfig, raw: pl.DataFrame, found: list[tuple[str, np.ndarray, str]]
+        self,
+        spec: ColumnSpec,
+        column: ColumnConfig,
+        raw: pl.DataFrame,
+        found: list[tuple[str, np.ndarray, str]],
     ) -> pl.Series:
         if column.flags is not None:
             flags = check_flags({name: raw[flag.column] for name, flag in column.flags.items()}, column.flags)
@@ -140,7 +157,10 @@ class SourceChecker:
                 found += [(column.flags[name].column, mask, reason) for mask, reason in checked.problems]
             return join_flags({name: checked.values for name, checked in flags.items()})
         if column.column is None:
-            label, given = f"{spec.name} (constant)", pl.Series([column.constant]).new_from_index(0, raw.height)
+            label, given = (
+                f"{spec.name} (constant)",
+                pl.Series([column.constant]).new_from_index(0, raw.height),
+            )
         else:
             label, given = column.column, raw[column.column]
         checked = self._check(spec, column, given.rename(label))
@@ -194,5 +214,7 @@ class SourceChecker:
 
 def _shown(raw: pl.DataFrame, column: str, row: int) -> str:
     value: Any = raw[column][row] if column in raw.columns else None
-    text = "" if value is None else (", ".join(map(str, value)) if isinstance(value, pl.Series) else str(value))
+    text = (
+        "" if value is None else (", ".join(map(str, value)) if isinstance(value, pl.Series) else str(value))
+    )
     return text.replace(JOINT, "|")[:_SHOWN]

@@ -10,7 +10,7 @@ import polars as pl
 from bowerbird.tables.errors import TableError
 from bowerbird.tables.ingest.checks.checked import Checked
 from bowerbird.tables.ingest.checks.values import as_text, check_number
-from bowerbird.tables.ingest.config import FeatureConfig
+from bowerbird.tables.ingest.layout import FeatureConfig
 from bowerbird.tables.times import TimeRule, Unit, parse_times
 
 NOT_A_LIST = "not a list"
@@ -47,7 +47,7 @@ def check_feature(values: pl.Series, role: str | None, feature: FeatureConfig) -
     Raises:
         TableError: The type of the column cannot play its role.
     """
-    if role is None and values.dtype.is_numeric() or role == "number":
+    if (role is None and values.dtype.is_numeric()) or role == "number":
         return check_number(values)
     if role in ("text", "title", "category"):
         return Checked(as_text(values, str(role)))
@@ -119,7 +119,11 @@ def _check_vector(values: pl.Series, separator: str) -> Checked:
 def _vector(text: str, separator: str) -> list[float] | None:
     if text.lstrip().startswith("["):
         found = _json_list(text)
-        return [float(x) for x in found] if found is not None and all(_is_number(x) for x in found) else None
+        return (
+            [float(x) for x in found if isinstance(x, (int, float))]
+            if found and all(map(_is_number, found))
+            else None
+        )
     try:
         return [float(x) for x in text.split(separator)]
     except ValueError:

@@ -2,7 +2,7 @@
 
 | kind | accepted | rejected |
 |---|---|---|
-| integer id | whole numbers that fit 64 bits; as text without leading zeros or signs; `12.0` in a float column | the rest |
+| integer id | whole numbers that fit 64 bits; as text without leading zeros; `12.0` in a float column | the rest |
 | text id | any text, taken as it is; numbers become their text | lists |
 | text | any text; empty = missing | lists |
 | position | whole numbers from 0 to 32767, also as text | the rest |
@@ -133,5 +133,3 @@ def _unfit(values: pl.Series, wanted: str) -> TableError:
         column=values.name,
         fix="map another column, or convert this one first",
     )
-
-

@@ -75,4 +75,8 @@ def runs(good: np.ndarray) -> Iterable[tuple[int, int]]:
 
 def first_value(raw: bytes | Any, limit: int = 200) -> str:
     """The beginning of a row as text for the report."""
-    return raw[: limit * 4].decode("utf-8", "replace").rstrip("\r\n")[:limit] if isinstance(raw, bytes) else str(raw)
+    return (
+        raw[: limit * 4].decode("utf-8", "replace").rstrip("\r\n")[:limit]
+        if isinstance(raw, bytes)
+        else str(raw)
+    )

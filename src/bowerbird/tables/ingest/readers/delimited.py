@@ -68,14 +68,21 @@ class DelimitedReader:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise TableError(
-                f"file {self.label}: the header names a column twice", table=self.table, column=twice[0], fix="rename one"
+                f"file {self.label}: the header names a column twice",
+                table=self.table,
+                column=twice[0],
+                fix="rename one",
             )
         return names
 
     def _split(self, record: str) -> list[str]:
-        style = {"quotechar": self.quote, "quoting": csv.QUOTE_MINIMAL} if self.quote else {"quoting": csv.QUOTE_NONE}
+        style = (
+            {"quotechar": self.quote, "quoting": csv.QUOTE_MINIMAL}
+            if self.quote
+            else {"quoting": csv.QUOTE_NONE}
+        )
         text = record[:-1].removesuffix("\r") if record.endswith("\n") else record
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True, **style))  # type: ignore[arg-type]
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True, **style))
         return rows[0] if len(rows) == 1 else []
 
     def batches(self, columns: Sequence[str]) -> Iterator[RawBatch]:
@@ -87,7 +94,13 @@ class DelimitedReader:
                     names = self._header(block.record(0))
                     block = block.keep(np.arange(len(block)) > 0)
                 elif len(block) and block.lines[0] == 1 and block.data.startswith(_BOM):
-                    block = Block(block.data[3:], np.maximum(block.starts - 3, 0), block.ends - 3, block.lines, block.broken)
+                    block = Block(
+                        block.data[3:],
+                        np.maximum(block.starts - 3, 0),
+                        block.ends - 3,
+                        block.lines,
+                        block.broken,
+                    )
                 yield self._parse(block, names, columns, position())
 
     def _parse(self, block: Block, names: list[str], columns: Sequence[str], position: float) -> RawBatch:
@@ -188,5 +201,5 @@ def _frame(rows: list[list[str]], names: Sequence[str], columns: Sequence[str]) 
     places = [names.index(name) for name in columns]
     return pl.DataFrame(
         {name: [row[place] or None for row in rows] for name, place in zip(columns, places, strict=True)},
-        schema={name: pl.String for name in columns},
+        schema=dict.fromkeys(columns, pl.String),
     )

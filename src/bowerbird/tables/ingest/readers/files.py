@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bowerbird.tables.errors import ConfigError, TableError, did_you_mean
-from bowerbird.tables.ingest.config import SourceConfig
+from bowerbird.tables.ingest.layout import SourceConfig
 from bowerbird.tables.ingest.readers.batch import Reader
 from bowerbird.tables.ingest.readers.delimited import DelimitedReader
 from bowerbird.tables.ingest.readers.jsonl import JsonReader
@@ -99,7 +99,9 @@ class SourceFile:
             start = raw.read(2)
             raw.seek(0)
             if start in (b"\xff\xfe", b"\xfe\xff"):
-                raise TableError(f"file {self.label} is UTF-16 text", table=self.table, fix="save it as UTF-8")
+                raise TableError(
+                    f"file {self.label} is UTF-16 text", table=self.table, fix="save it as UTF-8"
+                )
             total = max(1, os.fstat(raw.fileno()).st_size)
 
             def position() -> float:
@@ -113,7 +115,9 @@ class SourceFile:
                     yield cast(BinaryIO, file), position
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise TableError(
-                    f"file {self.label} is a damaged gzip file ({error})", table=self.table, fix="copy it again"
+                    f"file {self.label} is a damaged gzip file ({error})",
+                    table=self.table,
+                    fix="copy it again",
                 ) from error
 
 
@@ -155,7 +159,9 @@ def _expand(table: str, entry: str, source: SourceConfig, folder: Path) -> list[
     else:
         root, pattern = (folder, entry) if not Path(entry).is_absolute() else (Path("/"), entry.lstrip("/"))
         files = sorted(p for p in root.glob(pattern) if p.is_file()) if any(c in entry for c in "*?[") else []
-        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        near = (
+            did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        )
         what = f"no such file or folder; {near}" if near else "no such file or folder"
     if not files:
         raise ConfigError(f"[{table}] files = {entry!r}: {what}")

@@ -142,9 +142,9 @@ def _finish(
     block = Block(data, starts, ends, lines, broken)
     good = np.ones(len(block), dtype=bool)
     sizes = ends - starts
-    for number in np.flatnonzero(sizes <= 2):
+    for number in np.flatnonzero(sizes <= 2).tolist():
         good[number] = bool(block.record(number).strip(b"\r\n"))
-    for number in np.flatnonzero(sizes > max_line + 1):
+    for number in np.flatnonzero(sizes > max_line + 1).tolist():
         broken.append(BrokenRow(int(lines[number]), first_value(block.record(number)), TOO_LONG))
         good[number] = False
     for number in _undecodable(data, ends):

@@ -57,9 +57,7 @@ def commit(writer: StoreWriter) -> CommitResult:
         parts[table] = _merge_side_table(writer, table, before, result, samples)
         counts[f"{table}_rows" if table in ("items", "users") else table] = sum(p.rows for p in parts[table])
     if samples:
-        declared = {name: role for name, role in roles.items()}
-        if title:
-            declared[title] = "title"
+        declared = {**roles, **({title: "title"} if title else {})}
         sample = pl.concat(samples, how="diagonal_relaxed")
         declared = {name: role for name, role in declared.items() if name in sample.columns}
         guessed, title = resolve_roles(sample, {**declared, **writer.settings.item_roles})

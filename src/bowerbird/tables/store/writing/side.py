@@ -39,15 +39,15 @@ def merge_rows(spec: TableSpec, old: pl.DataFrame | None, new: pl.DataFrame) -> 
     rows = _concat(spec, old, new)
     rows = rows.with_columns(_as_text(rows), (pl.int_range(pl.len()) >= before).alias("__new"))
     if spec.upsert:
-        known = set(rows["__text"].head(before).to_list())
+        known = rows["__text"].head(before)
         rows = rows.unique(subset=list(spec.key), keep="last", maintain_order=True)
         fresh = rows.filter("__new")["__text"]
-        accepted = len(fresh) - fresh.is_in(list(known)).sum() if known else len(fresh)
+        accepted = len(fresh) - int(fresh.is_in(known.implode()).sum() or 0)
     else:
         rows = rows.unique(subset="__text", keep="first", maintain_order=True)
         accepted = int(rows["__new"].sum())
     rows = rows.sort(list(spec.key), maintain_order=True)
-    content = f"{int(stable_keys(rows['__text']).sum(dtype=np.uint64)):016x}"
+    content = f"{int(np.add.reduce(stable_keys(rows['__text']))):016x}"
     return MergedRows(rows.drop("__text", "__new"), accepted, content)
 
 

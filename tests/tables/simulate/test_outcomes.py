@@ -1,0 +1,108 @@
+"""What people do: configured rates, calibrated oracle, outcomes that pull in different directions."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from tests.tables.simulate.conftest import World
+
+from bowerbird.tables.simulate import ACTIONS, SimulationConfig
+from bowerbird.tables.simulate.behaviour.choice import catalogue_probabilities
+from bowerbird.tables.simulate.platform import build_platform
+
+
+def _happened(rows: pl.DataFrame, action: str) -> np.ndarray:
+    return (rows["mask"].to_numpy() >> ACTIONS.index(action)) & 1
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_actions_happen_at_the_configured_rate(world: World, action: str) -> None:
+    happened = _happened(world.ordinary, action)
+    rate = world.truth.config.rates[action]
+    assert happened.mean() == pytest.approx(rate, abs=4 * np.sqrt(rate / len(happened)))
+
+
+def test_rates_are_met_on_a_pilot_that_is_a_sample() -> None:
+    rates = {"click": 0.1, "long_click": 0.02, "save": 0.2, "hide": 0.05}
+    platform = build_platform(SimulationConfig(200_000, seed=2, n_users=3_000, rates=rates))
+    people = platform.people(np.arange(0, 3_000, 2))
+    rows = platform.run(people).rows
+    mask = rows["actions"][rows["moment"] >= 0]
+    for bit, action in enumerate(ACTIONS):
+        assert (mask >> bit & 1).mean() == pytest.approx(rates[action], rel=0.08)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_oracle_is_calibrated_in_every_tenth(world: World, action: str) -> None:
+    rows = world.ordinary
+    truth = world.truth
+    predicted = truth.outcome_probability(
+        rows["user"].to_numpy(),
+        rows["item"].to_numpy(),
+        action,
+        rows["asked"].to_numpy(),
+        rows["moment"].to_numpy(),
+    ) * truth.examination(rows["position"].to_numpy())
+    happened = _happened(rows, action)
+    for tenth in np.array_split(np.argsort(predicted, kind="stable"), 10):
+        expected = predicted[tenth].sum()
+        spread = np.sqrt((predicted[tenth] * (1 - predicted[tenth])).sum())
+        assert abs(happened[tenth].sum() - expected) < 4.5 * spread + 1e-9
+    assert stats.pearsonr(predicted, happened).statistic > 0.05
+
+
+def test_a_long_click_is_a_click_and_a_hidden_item_has_no_other_action(world: World) -> None:
+    click, long_click, save, hide = (_happened(world.ordinary, action).astype(bool) for action in ACTIONS)
+    assert long_click.any()
+    assert click[long_click].all()
+    assert hide.any()
+    assert not (click | save)[hide].any()
+
+
+def test_any_is_click_or_save_and_the_average_over_moments_is_a_mixture(world: World) -> None:
+    truth, rows = world.truth, world.ordinary.head(200)
+    user, item, time = (rows[name].to_numpy() for name in ("user", "item", "asked"))
+    one = {
+        a: truth.outcome_probability(user, item, a, time, rows["moment"].to_numpy())
+        for a in (*ACTIONS, "any")
+    }
+    stays = 1 - one["hide"]
+    joint = stays * (1 - (1 - one["click"] / stays) * (1 - one["save"] / stays))
+    np.testing.assert_allclose(one["any"], joint, rtol=1e-12)
+    mixed = truth.outcome_probability(user, item, "save", time)
+    by_topic = np.stack(
+        [truth.outcome_probability(user, item, "save", time, topic) for topic in range(truth.config.n_topics)]
+    )
+    assert (mixed >= by_topic.min(0) - 1e-12).all()
+    assert (mixed <= by_topic.max(0) + 1e-12).all()
+
+
+def _rank_agreement(overlap: float) -> float:
+    """Mean Spearman correlation over people between p(click) and p(save) of the items of one topic."""
+    platform = build_platform(SimulationConfig(5_000, seed=4, n_items=600, outcome_overlap=overlap))
+    people = platform.people(np.arange(30))
+    rows, moment = np.arange(30), people["topics"][:, 0].copy()
+    time = np.full(30, platform.config.end_ms)
+    click, save = (
+        catalogue_probabilities(
+            people, rows, moment, time, ACTIONS.index(a), platform.catalogue, platform.choice, platform.policy
+        )
+        for a in ("click", "save")
+    )
+    inside = [platform.catalogue.items["topic"] == topic for topic in moment]
+    return float(np.mean([stats.spearmanr(click[r, k], save[r, k]).statistic for r, k in enumerate(inside)]))
+
+
+def test_clicks_and_saves_rank_items_differently_unless_one_factor_drives_both() -> None:
+    apart, default, together = _rank_agreement(0.0), _rank_agreement(0.2), _rank_agreement(1.0)
+    assert apart < default < together
+    assert default < 0.6
+    assert together > 0.85
+
+
+def test_appeals_of_different_actions_correlate_as_configured(world: World) -> None:
+    appeal = world.truth.catalogue.items["appeal"] * np.array([1, 1, 1, -1])
+    correlation = np.corrcoef(appeal.T)[np.triu_indices(len(ACTIONS), 1)]
+    np.testing.assert_allclose(correlation, world.truth.config.outcome_overlap, atol=0.13)
