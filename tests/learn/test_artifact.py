@@ -266,3 +266,12 @@ def test_missing_and_damaged_signals(tmp_path: Path) -> None:
         (folder / file).write_bytes(content)
         with pytest.raises(SignalError, match=f"{file} is damaged"):
             read_signal(tmp_path, "toy_items", "r1")
+
+
+def test_leftovers_of_a_killed_writer_do_not_come_back(tmp_path: Path) -> None:
+    # Killed after the swap, before the old folder was removed.
+    Artifact("old", {}).save(tmp_path / ".a.old-1234")
+    Artifact("new", {}).save(tmp_path / "a")
+    shutil.rmtree(tmp_path / "a")
+    with pytest.raises(ArtifactError, match=r"has no artifact\.json"):
+        Artifact.load(tmp_path / "a")

@@ -40,9 +40,9 @@ def recommend(
 
     Examples:
 
-        bowerbird recommend --artifact model --store store --user 42
-        bowerbird recommend --user 42 --outcome love=0.7 --outcome any=0.3 -k 20
-        bowerbird recommend --items 318,296,593 --exclude genres=Horror
+    - `bowerbird recommend --artifact model --store store --user 42`
+    - `bowerbird recommend --user 42 --outcome love=0.7 --outcome any=0.3 -k 20`
+    - `bowerbird recommend --items 318,296,593 --exclude genres=Horror`
     """
     if user is None and items is None:
         raise typer.BadParameter("give a user, or a history of item ids", param_hint="--user / --items")
@@ -78,7 +78,7 @@ def similar(
 
     Examples:
 
-        bowerbird similar --artifact model --store store --item 318
+    - `bowerbird similar --artifact model --store store --item 318`
     """
     from bowerbird.serve.engine import Engine
 

@@ -26,8 +26,8 @@ def init(
 
     Examples:
 
-        bowerbird init events.csv items.csv -o bowerbird.toml
-        bowerbird init exports/
+    - `bowerbird init events.csv items.csv -o bowerbird.toml`
+    - `bowerbird init exports/`
     """
     from bowerbird.tables.atomic import write_atomic
     from bowerbird.tables.errors import ConfigError
@@ -54,7 +54,7 @@ def ingest(
 
     Examples:
 
-        bowerbird ingest bowerbird.toml --store store
+    - `bowerbird ingest bowerbird.toml --store store`
     """
     from bowerbird.tables.ingest import ingest as run
     from bowerbird.tables.ingest import load_config
@@ -75,9 +75,9 @@ def dataset(
 
     Examples:
 
-        bowerbird dataset
-        bowerbird dataset movielens --store store
-        bowerbird dataset amazon --path amazon_beauty/ --store store
+    - `bowerbird dataset`
+    - `bowerbird dataset movielens --store store`
+    - `bowerbird dataset amazon --path amazon_beauty/ --store store`
     """
     from bowerbird.tables.datasets import DATASETS, bundled, load_dataset
 
@@ -118,7 +118,7 @@ def simulate(
 
     Examples:
 
-        bowerbird simulate --events 200000 --seed 1 --store simulated
+    - `bowerbird simulate --events 200000 --seed 1 --store simulated`
     """
     from rich.progress import Progress
 

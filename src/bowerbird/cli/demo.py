@@ -42,8 +42,8 @@ def demo(
 
     Examples:
 
-        bowerbird demo
-        bowerbird demo --no-serve
+    - `bowerbird demo`
+    - `bowerbird demo --no-serve`
     """
     import bowerbird
     from bowerbird.learn.registry import learner

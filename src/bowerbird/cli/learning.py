@@ -53,8 +53,8 @@ def fit(
 
     Examples:
 
-        bowerbird fit pinrec --store store --out model
-        bowerbird fit pinrec --store store --out models --size m --set epochs=40 --seeds 0,1,2
+    - `bowerbird fit pinrec --store store --out model`
+    - `bowerbird fit pinrec --store store --out models --size m --set epochs=40 --seeds 0,1,2`
     """
     wanted = _seeds(seeds)
 
@@ -91,8 +91,8 @@ def evaluate(
 
     Examples:
 
-        bowerbird evaluate model --store store --report report
-        bowerbird evaluate models/seed-0 models/seed-1 models/seed-2 --store store
+    - `bowerbird evaluate model --store store --report report`
+    - `bowerbird evaluate models/seed-0 models/seed-1 models/seed-2 --store store`
     """
     from bowerbird.learn.run import Run
     from bowerbird.tables.store import Store
@@ -152,11 +152,21 @@ def ledger(
 
     Examples:
 
-        bowerbird ledger --results docs/results
+    - `bowerbird ledger --results docs/results`
     """
-    from bowerbird.evaluate.report.ledger import write_ledger
+    from bowerbird.evaluate.ledger import gather_claims, ledger_text, write_ledger
+    from bowerbird.tables.errors import ConfigError
 
-    raise NotImplementedError(results, check, write_ledger)
+    if not results.is_dir():
+        raise ConfigError(f"there is no folder {results}; experiments write their result files there")
+    page = results / "ledger.md"
+    if not check:
+        say(f"{page}: {write_ledger(results)} claims")
+        return
+    wanted = ledger_text(gather_claims(results))
+    if not page.exists() or page.read_text(encoding="utf-8") != wanted:
+        raise ConfigError(f"{page} does not say what the result files say; run `bowerbird ledger`")
+    say(f"{page} is up to date")
 
 
 def _seeds(text: str) -> list[int]:

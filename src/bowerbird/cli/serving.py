@@ -25,8 +25,8 @@ def serve(
 
     Examples:
 
-        bowerbird serve --artifact model --store store
-        bowerbird serve --port 0
+    - `bowerbird serve --artifact model --store store`
+    - `bowerbird serve --port 0`
     """
     open_page(artifact, store, host, port)
 

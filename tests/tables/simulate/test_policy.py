@@ -76,7 +76,19 @@ def test_later_slots_leave_out_the_earlier_ones(world: World) -> None:
         pl.len(), pl.col("item").n_unique().alias("different")
     )
     assert (request["len"] == request["different"]).all()
-    assert world.ordinary["propensity"].is_between(0, 1).all()
+    first, allowed = _first_slots(world)
+    q = world.truth.exposure_matrix(
+        first["user"].to_numpy(),
+        first["surface"].to_numpy(),
+        first["asked"].to_numpy(),
+        first["moment"].to_numpy(),
+    )
+    slates = {key[0]: rows for key, rows in world.ordinary.partition_by("request_id", as_dict=True).items()}
+    for r in range(0, first.height, 20):
+        slate = slates[first["request_id"][r]].sort("position")
+        shown = q[r, slate["item"].to_numpy()]
+        left = (q[r] * allowed[r]).sum() - np.concatenate([[0.0], np.cumsum(shown)[:-1]])
+        np.testing.assert_allclose(slate["propensity"].to_numpy(), shown / left, rtol=1e-8)
 
 
 def test_inverse_propensities_recover_the_number_of_items_and_the_value_of_other_policies(

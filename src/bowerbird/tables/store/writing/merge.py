@@ -82,7 +82,9 @@ def _first_seen(rows: np.ndarray) -> np.ndarray:
 
 def _slate_keys(rows: np.ndarray) -> np.ndarray:
     """uint64 (N,): a key for (user, request); a request id used by two users names two slates."""
-    return mix(rows["user"].astype(np.uint64)) ^ rows["request_key"]
+    # Mixed twice: request keys of small integers are `mix` values themselves, and one round would make
+    # (user 3, request 5) equal to (user 5, request 3).
+    return mix(mix(rows["user"].astype(np.uint64))) ^ rows["request_key"]
 
 
 def _repeated(rows: np.ndarray) -> np.ndarray:

@@ -42,10 +42,10 @@ def noisy_table(frame: pl.DataFrame, kind: str, end: int, rng: np.random.Generat
         return frame
     late = (pl.col(TIMESTAMP) >= end).fill_null(False)
     past, future = frame.filter(~late), frame.filter(late)
+    if kind == "crowded":  # rows are added even where nothing was dated beyond the wall
+        future = pl.concat([future, future, past.head(3)])
     if kind == "dropped" or not future.height:
         return past
-    if kind == "crowded":
-        future = pl.concat([future, future])
     # Values come from the whole column, so ids stay ids.
     drawn = [
         frame[name].gather(rng.integers(0, frame.height, future.height)).alias(name)
