@@ -30,6 +30,19 @@ def amazon() -> PinRecConfig:
     )
 
 
+def sports() -> PinRecConfig:
+    """Amazon Sports: the Amazon recipe, trained longer: its catalogue is half as large again and as sparse."""
+    return replace(amazon(), epochs=24)
+
+
+def beibei() -> PinRecConfig:
+    """Beibei carts and buys: two outcomes, no order in time (a fixed random one is used), no content.
+
+    Command: ``python benchmarks/quality.py beibei --path FOLDER``.
+    """
+    return replace(PinRecConfig(), history_length=50, use_time=False, use_surface=False, epochs=6, patience=2)
+
+
 def movielens() -> PinRecConfig:
     """MovieLens latest-small: rate, like, love and tag as outcomes; titles, genres and year as content.
 

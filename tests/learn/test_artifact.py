@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bowerbird.learn.artifact import Artifact, ArtifactError
@@ -102,6 +102,7 @@ def test_damage_is_noticed_and_named(tmp_path: Path, file: str, harm: str) -> No
         Artifact.load(tmp_path / "a")
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_any_changed_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, data) -> None:
     folder = tmp_path_factory.mktemp("bytes") / "a"

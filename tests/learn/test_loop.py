@@ -217,6 +217,21 @@ def test_records_hold_exact_means(tmp_path: Path) -> None:
     assert (second["step"], second["loss"]) == (6, 4.5)
     assert first["learning_rate"] == 0.5 * 3 / 4
     assert (result.examples, result.steps, result.loss) == (20, 6, 4.5)
+    assert result.losses == [{"step": 3, "loss": 4.5}, {"step": 6, "loss": 4.5}]
+
+
+def test_long_learning_curves_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bowerbird.learn.train.state._MOST_POINTS", 10)
+    model = nn.Linear(1, 1)
+    source = ShuffledRows(14, 1, lambda rows, rng: rows, seed=0)
+
+    def step(rows, rng):
+        return StepOutput(model.weight.sum() * 0 + float(rows[0]), 1, 1)
+
+    config = TrainConfig(epochs=1, log_every_steps=1)
+    result = train(model, source, step, config, Run(device="cpu", quiet=True))
+    # At the eleventh point every second one stays; then the next ones are added.
+    assert [p["step"] for p in result.losses] == [2, 4, 6, 8, 10, 12, 13, 14]
 
 
 def test_steps_end_in_the_middle_of_an_epoch_and_are_validated(tmp_path: Path) -> None:

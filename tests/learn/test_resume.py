@@ -59,6 +59,7 @@ def test_resumed_equals_uninterrupted_bitwise(tmp_path: Path, after: int) -> Non
     for name, tensor in whole.weights().items():
         assert torch.equal(tensor, torn.weights()[name]), name
     assert found.history == expected.history
+    assert found.losses == expected.losses
     assert (found.steps, found.best, found.best_step, found.loss, found.examples) == (
         expected.steps, expected.best, expected.best_step, expected.loss, expected.examples,
     )  # fmt: skip

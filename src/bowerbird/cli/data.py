@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bowerbird.cli.options import Overwrite, StoreOption
 from bowerbird.cli.show import err, out, say
+
+if TYPE_CHECKING:
+    from bowerbird.tables.datasets import DatasetAdapter
 
 
 def init(
@@ -35,7 +39,7 @@ def init(
 
     if output.exists() and not overwrite:
         raise ConfigError(f"{output} exists; give --overwrite to replace it, or another --output")
-    text = guess_config(paths, output.parent)
+    text = guess_config(paths, folder=output.parent)
     write_atomic(output, text.encode())
     say(f"wrote {output}; look it over, then: bowerbird ingest {output} --store store")
 
@@ -93,7 +97,7 @@ def dataset(
     say(f"store: {store}; next: bowerbird fit pinrec --store {store} --out model")
 
 
-def _list_datasets(known: dict) -> None:  # type: ignore[type-arg]
+def _list_datasets(known: Mapping[str, DatasetAdapter]) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,7 +60,9 @@ def demo(
         step.says = f"{len(store.events):,} events, {store.n_users:,} users, {store.n_items:,} items"
 
     kind = learner(LEARNER)
-    config = resolve(kind.config_class, size="s", overrides=[f"max_minutes={minutes}", *(settings or ())])
+    config: Any = resolve(
+        kind.config_class, size="s", overrides=[f"max_minutes={minutes}", *(settings or ())]
+    )
     with _step(2, f"model: train {LEARNER}, at most {minutes:g} min") as step:
         key = key_of(LEARNER, to_dict(config), store.manifest.content_hash, bowerbird.__version__)
 

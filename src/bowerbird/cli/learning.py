@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,7 +64,7 @@ def fit(
     from bowerbird.tables.store import Store
 
     kind = learner_class(learner)
-    config = resolve(kind.config_class, size=size.value, overrides=settings or ())
+    config: Any = resolve(kind.config_class, size=size.value, overrides=settings or ())
     train, valid = training_views(Store.open(store), protocol)
     for seed in wanted:
         folder = out_ if len(wanted) == 1 else out_ / f"seed-{seed}"
@@ -111,14 +111,18 @@ def report_on(artifact: Path, store: Store, folder: Path, run: Run) -> None:
 
     from rich.console import Console
 
+    from bowerbird.evaluate.report import Report
     from bowerbird.learn.artifact import Artifact
     from bowerbird.learn.registry import learner as learner_class
     from bowerbird.tables.atomic import write_atomic
+    from bowerbird.tables.errors import ConfigError
 
     found = Artifact.load(artifact)
     views = split_of(store, found)
     model = learner_class(found.learner).from_artifact(found)
     report = model.evaluate(found, views.test, since=views.valid, run=run)
+    if not isinstance(report, Report):
+        raise ConfigError(f"{found.learner} is not measured by a report; see its own documentation")
     report.save(folder)
     text = StringIO()
     report.print(Console(file=text, width=_WIDTH, color_system=None, force_terminal=False))

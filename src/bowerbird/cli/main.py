@@ -34,7 +34,7 @@ class Commands(TyperGroup):
     2 for what a person can put right, 1 for what should not have happened, 130 for an interruption.
     """
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
         try:
             return super().invoke(ctx)

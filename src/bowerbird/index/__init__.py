@@ -7,6 +7,9 @@ index.save(folder); index = Index.open(folder)  # memory-mapped
 ```
 """
 
-from bowerbird.index.base import Hits, Index, IndexConfig, VectorIndexError
+from bowerbird.index.base import Index
+from bowerbird.index.checks import VectorIndexError
+from bowerbird.index.config import IndexConfig
+from bowerbird.index.hits import Hits
 
 __all__ = ["Hits", "Index", "IndexConfig", "VectorIndexError"]

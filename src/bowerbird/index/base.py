@@ -8,56 +8,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bowerbird.index.checks import Exclude, VectorIndexError, checked, excluded_ids
+from bowerbird.index.config import IndexConfig, Kind
 from bowerbird.index.hits import Hits, best, candidates
-from bowerbird.tables.errors import BowerbirdError, ConfigError
+from bowerbird.tables.errors import ConfigError
 
-Kind = Literal["auto", "exact", "ivf"]
 _CELLS = 1 << 24
 """Scores an exact scan holds at once."""
-
-Exclude = Sequence[ArrayLike] | NDArray[Any]
-
-
-class VectorIndexError(BowerbirdError):
-    """Vectors or ids that cannot be indexed, a query of the wrong shape, or a damaged index on disk."""
-
-
-@dataclass(frozen=True)
-class IndexConfig:
-    """How an index is built and searched.
-
-    exact_below: with kind "auto", fewer vectors than this are searched exactly.
-    scan_share: a filter that allows at most this share of the vectors is scanned exactly: an approximate
-        search visits a few cells only and would silently come back short or empty.
-    lists: cells of the approximate index; 0 = about 4 sqrt(N).
-    recall_target: the share of the true best `tuning_k` that the build must reach on a sample of queries; it
-        picks how many cells are visited.
-    tuning_queries, tuning_k: number of those queries, and their list length.
-    """
-
-    exact_below: int = 50_000
-    scan_share: float = 0.01
-    lists: int = 0
-    recall_target: float = 0.98
-    tuning_queries: int = 200
-    tuning_k: int = 100
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.scan_share <= 1 or not 0 < self.recall_target <= 1:
-            raise ConfigError("scan_share must lie in [0, 1] and recall_target in (0, 1]")
-        if self.tuning_queries < 1 or self.tuning_k < 1 or self.lists < 0:
-            raise ConfigError("tuning_queries and tuning_k must be at least 1, lists at least 0")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 class Index(ABC):
@@ -104,14 +67,14 @@ class Index(ABC):
         from bowerbird.index.exact import ExactIndex
 
         config = config or IndexConfig()
-        vectors_ND, ids_N = _checked(vectors, ids)
+        vectors_ND, ids_N = checked(vectors, ids)
         if kind not in ("auto", "exact", "ivf"):
             raise ConfigError(f"unknown kind of index {kind!r}; known: auto, exact, ivf")
         if kind == "exact" or (kind == "auto" and len(ids_N) < config.exact_below) or not len(ids_N):
             return ExactIndex.of(vectors_ND, ids_N, config)
         from bowerbird.index.ivf import IVFIndex
 
-        sample = None if sample_queries is None else _checked(sample_queries, None)[0]
+        sample = None if sample_queries is None else checked(sample_queries, None)[0]
         return IVFIndex.of(vectors_ND, ids_N, config, sample, seed)
 
     @staticmethod
@@ -181,7 +144,7 @@ class Index(ABC):
         Raises:
             VectorIndexError: as for `build`, or another dimension.
         """
-        vectors_ND, ids_N = _checked(vectors, ids)
+        vectors_ND, ids_N = checked(vectors, ids)
         if vectors_ND.shape[1] != self.dim:
             raise VectorIndexError(
                 f"vectors of dimension {vectors_ND.shape[1]} for an index of dimension {self.dim}"
@@ -231,7 +194,7 @@ class Index(ABC):
         with_vectors: bool,
     ) -> Hits:
         queries_QD = self._checked_queries(queries, k)
-        out = _excluded(exclude, len(queries_QD))
+        out = excluded_ids(exclude, len(queries_QD))
         subset: NDArray[np.int64] | None = None
         if allowed is not None:
             found = np.unique(self.places(np.atleast_1d(np.asarray(allowed, np.int64))))
@@ -302,41 +265,6 @@ class Index(ABC):
 
         `subset`: ascending places that are allowed, None = all; `excluded`: ids, one array a query, or empty.
         """
-
-
-def _checked(vectors: ArrayLike, ids: ArrayLike | None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Vectors and ids in ascending order of id."""
-    vectors_ND = np.asarray(vectors, np.float32)
-    if vectors_ND.ndim != 2:
-        raise VectorIndexError(f"vectors must be a matrix (N, D), not of shape {vectors_ND.shape}")
-    ids_N = np.arange(len(vectors_ND)) if ids is None else np.asarray(ids)
-    if ids_N.shape != (len(vectors_ND),):
-        raise VectorIndexError(f"{len(vectors_ND)} vectors but ids of shape {ids_N.shape}")
-    if len(ids_N) and not np.issubdtype(ids_N.dtype, np.integer):
-        raise VectorIndexError(f"ids must be integers, not {ids_N.dtype}")
-    bad = np.flatnonzero(~np.isfinite(vectors_ND).all(axis=1))
-    if len(bad):
-        raise VectorIndexError(f"the vector of id {int(ids_N[bad[0]])} holds a value that is not finite")
-    ids_N = ids_N.astype(np.int64)
-    if len(ids_N) and (ids_N[1:] > ids_N[:-1]).all() and ids_N[0] >= 0:
-        return vectors_ND, ids_N
-    order = np.argsort(ids_N, kind="stable")
-    ids_N = ids_N[order]
-    if len(ids_N) and ids_N[0] < 0:
-        raise VectorIndexError(f"ids must not be negative, found {int(ids_N[0])}")
-    again = np.flatnonzero(ids_N[1:] == ids_N[:-1])
-    if len(again):
-        raise VectorIndexError(f"id {int(ids_N[again[0]])} stands for two vectors")
-    return vectors_ND[order], ids_N
-
-
-def _excluded(exclude: Exclude | None, n_queries: int) -> list[NDArray[np.int64]]:
-    if exclude is None:
-        return []
-    if len(exclude) != n_queries:
-        raise VectorIndexError(f"exclude has {len(exclude)} lists for {n_queries} queries")
-    lists = [np.atleast_1d(np.asarray(found, np.int64)) for found in exclude]
-    return [found[found >= 0] for found in lists]
 
 
 def _bar(

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bowerbird.index.base import Index, IndexConfig
+from bowerbird.index.base import Index
+from bowerbird.index.config import IndexConfig
 from bowerbird.index.files import write_folder
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bowerbird.index.base import VectorIndexError
+from bowerbird.index.checks import VectorIndexError
 from bowerbird.tables.atomic import TEMPORARY, replace_directory
 
 FORMAT = 1

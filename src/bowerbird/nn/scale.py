@@ -25,7 +25,7 @@ class LogitScale(nn.Module):
     def forward(self) -> Tensor:
         """The scale as a 0-d tensor."""
         if self.training:
-            # the parameter is held at the limit, not the result: a clamped result has no gradient and never comes back
+            # the parameter itself is held at the limit: beyond it there is no gradient, and it would never come back
             with torch.no_grad():
                 self.log_scale.clamp_(max=math.log(MAXIMUM))
-        return self.log_scale.exp().clamp(max=MAXIMUM)
+        return self.log_scale.clamp(max=math.log(MAXIMUM)).exp()

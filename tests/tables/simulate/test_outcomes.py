@@ -53,6 +53,37 @@ def test_the_oracle_is_calibrated_in_every_tenth(world: World, action: str) -> N
     assert stats.pearsonr(predicted, happened).statistic > 0.05
 
 
+def test_the_oracle_is_the_documented_formula(world: World) -> None:
+    """A second writing of the outcome model, person by person in plain Python."""
+    truth, config, items = world.truth, world.truth.config, world.truth.catalogue.items
+    group = truth.catalogue.group
+    for user, item, time, moment in (
+        world.ordinary.gather_every(997).select("user", "item", "asked", "moment").rows()
+    ):
+        me, it = truth.people[user], items[item]
+        topics = me["topics"][: me["n_interests"]].tolist()
+        if me["drift_slot"] >= 0 and time >= me["drift_time"]:
+            topics[me["drift_slot"]] = me["drift_topic"]
+
+        def fit(topic: int, moment: int = moment, topics: list[int] = topics) -> float:
+            if topic == moment:
+                return 1.0
+            return 0.45 if topic in topics else 0.3 if group[topic] == group[moment] else 0.0
+
+        fits = it["share"] * fit(it["topic"]) + (1 - it["share"]) * fit(it["second"])
+        logit = truth.choice.bias + config.affinity_gain * np.array([1.0, 0.35, 0.8, -0.6]) * fits
+        logit += config.appeal_strength * it["appeal"]
+        if it["topic"] in topics:
+            logit += config.intent_strength * me["intent"][topics.index(it["topic"])]
+        logit += config.taste_strength * (me["taste"] * it["style"]).sum(1)
+        click, long_click, save, hide = 1 / (1 + np.exp(-logit))
+        expected = {"hide": hide, "click": (1 - hide) * click, "save": (1 - hide) * save}
+        expected["long_click"] = expected["click"] * long_click
+        for action, probability in expected.items():
+            found = truth.outcome_probability(user, item, action, time, moment)
+            assert found[0] == pytest.approx(probability, rel=1e-9)
+
+
 def test_a_long_click_is_a_click_and_a_hidden_item_has_no_other_action(world: World) -> None:
     click, long_click, save, hide = (_happened(world.ordinary, action).astype(bool) for action in ACTIONS)
     assert long_click.any()

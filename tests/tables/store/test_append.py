@@ -110,7 +110,7 @@ def reference(rows, rule):
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(row, min_size=1, max_size=25), st.sampled_from(sorted(TIE_RULES)), st.data())
 def test_store_equals_a_plain_reference_at_once_and_appended(tmp_path_factory, rows, rule, data):
     folder = tmp_path_factory.mktemp("append")
@@ -200,35 +200,19 @@ def test_the_order_of_events_is_part_of_the_fingerprint(tmp_path):
 
 def test_spilled_rows_equal_rows_kept_in_memory(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
-    frames = [
-        pl.DataFrame(
-            {
-                name: rng.integers(0, high, 200)
-                for name, high in (("user_id", 9), ("item_id", 9), ("timestamp", 30))
-            }
-        )
-        for _ in range(6)
-    ]
-    links = [
-        pl.DataFrame(
-            {
-                "source_type": "a",
-                "source_id": rng.integers(0, 50, 60),
-                "target_type": "b",
-                "target_id": 1,
-                "relation": "r",
-            }
-        )
-        for _ in range(6)
-    ]
-    kept = build_store(
-        tmp_path / "kept", {"events": iter(frames), "links": iter(links)}, expected_events=2_000_000
-    )
+    highest = {"user_id": 9, "item_id": 9, "timestamp": 30}
+    frames = [pl.DataFrame({name: rng.integers(0, n, 200) for name, n in highest.items()}) for _ in range(6)]
+    ends = {"source_type": "a", "target_type": "b", "target_id": 1, "relation": "r"}
+    links = [pl.DataFrame({**ends, "source_id": rng.integers(0, 50, 60)}) for _ in range(6)]
+
+    def build(name):
+        tables = {"events": iter(frames), "links": iter(links)}
+        return build_store(tmp_path / name, tables, expected_events=2_000_000)
+
+    kept = build("kept")
     monkeypatch.setattr("bowerbird.tables.store.writing.spill.EventSpill.__init__.__defaults__", (5000,))
     monkeypatch.setattr("bowerbird.tables.store.writing.spill.RowSpill.__init__.__defaults__", (5000,))
-    spilled = build_store(
-        tmp_path / "spilled", {"events": iter(frames), "links": iter(links)}, expected_events=2_000_000
-    )
+    spilled = build("spilled")
     assert spilled.manifest == kept.manifest
     assert np.array_equal(spilled.events.item, kept.events.item)
     assert not [path for path in (tmp_path / "spilled").iterdir() if path.name.startswith(".")]

@@ -253,9 +253,8 @@ def test_a_missing_column_names_the_near_one(tmp_path):
 def test_settings_are_checked(tmp_path):
     tables = {"events": EVENTS}
     with pytest.raises(TableError, match="did you mean 'click'"):
-        build_store(
-            tmp_path / "a", {"events": EVENTS.with_columns(actions=[["clck"]] * 5)}, actions=["click"]
-        )
+        misspelt = EVENTS.with_columns(pl.Series("actions", [["clck"]] * 5))
+        build_store(tmp_path / "a", {"events": misspelt}, actions=["click"])
     with pytest.raises(ConfigError, match="did you mean 'input'"):
         build_store(tmp_path / "b", tables, tie_rule="inputs")
     with pytest.raises(ConfigError, match="negative action 'hate'"):
@@ -268,4 +267,5 @@ def test_settings_are_checked(tmp_path):
         build_store(tmp_path / "f", {"events": EVENTS, "items": ITEMS}, item_roles={"price": "nunber"})
     many = pl.DataFrame({"user_id": ["u"] * 33, "item_id": ["a"] * 33, "timestamp": range(33)})
     with pytest.raises(TableError, match="more than 32 different actions"):
-        build_store(tmp_path / "g", {"events": many.with_columns(actions=[[f"a{n}"] for n in range(33)])})
+        actions = pl.Series("actions", [[f"a{n}"] for n in range(33)])
+        build_store(tmp_path / "g", {"events": many.with_columns(actions)})

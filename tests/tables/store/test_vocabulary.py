@@ -13,7 +13,7 @@ from bowerbird.tables.store.writing.growing import GrowingVocabulary
 integers = st.integers(-(2**63), 2**63 - 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40)
 @given(
     st.one_of(
         st.lists(st.lists(st.one_of(st.integers(0, 50), integers), max_size=20), max_size=4),

@@ -138,7 +138,7 @@ def test_the_wall_cannot_be_moved_by_writing_to_it():
     with pytest.raises(ValueError, match="read-only"):
         view.visible[0] = 999
     with pytest.raises(AttributeError):
-        view.end_time_ = view.visible = np.zeros(1)  # type: ignore[misc]
+        view.visible = np.zeros(1)
 
 
 def test_fingerprint_names_data_and_wall():

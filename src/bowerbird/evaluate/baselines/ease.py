@@ -79,11 +79,7 @@ def _coefficients(gram_SS: NDArray[np.float32]) -> NDArray[np.float32]:
         raise ConfigError("EASE could not invert its matrix in single precision; use a larger penalty")
     inverse, _ = spotri(factor, lower=True, overwrite_c=True)
     weights = inverse.T  # C order, upper triangle filled
-    lower = np.tril_indices(len(weights), -1) if len(weights) < 2048 else None
-    if lower is not None:
-        weights[lower] = weights.T[lower]
-    else:
-        _mirror(weights)
+    _mirror(weights)
     weights /= -np.diag(weights).copy()
     weights[np.diag_indices_from(weights)] = 0.0
     return weights

@@ -226,7 +226,7 @@ class _Loop:
         speed = examples / max(1e-9, position.seconds - self._logged_seconds)
         self._logged_seconds = position.seconds
         position.examples += int(examples)
-        position.loss = means["loss"]
+        self._t.take_loss(means["loss"])
         rate = self._config.rate(position.step - 1, self._total)
         self._run.record(
             {

@@ -39,6 +39,10 @@ _MAY_CHANGE = frozenset(
 )
 
 
+#: Points of a learning curve that a result keeps.
+_MOST_POINTS = 1000
+
+
 @dataclass
 class Position:
     """Where training is: steps taken, the epoch, batches of it consumed, time and examples so far."""
@@ -64,6 +68,8 @@ class TrainResult:
         best: best value of the monitored metric; ``None`` where nothing was validated.
         best_step: the step of the weights the model now holds.
         history: the validations in order: step, epoch and metrics.
+        losses: the learning curve: ``step`` and mean training ``loss`` since the point before, over all processes;
+            at most 1000 points (a longer curve keeps every second one).
     """
 
     steps: int
@@ -75,6 +81,7 @@ class TrainResult:
     best: float | None
     best_step: int
     history: list[dict[str, float]] = field(default_factory=list)
+    losses: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def examples_per_second(self) -> float:
@@ -109,6 +116,7 @@ class Trainee:
         self.stopping = EarlyStopping(monitor, mode, config.patience, config.minimum_gain)
         self.position = Position()
         self.history: list[dict[str, float]] = []
+        self.losses: list[dict[str, float]] = []
         self._best: dict[str, torch.Tensor] | None = None
         fixed = {k: v for k, v in to_dict(config).items() if k not in _MAY_CHANGE}
         self._identity = {"seed": run.seed, "train": fixed, "monitor": monitor, "mode": mode, **identity}
@@ -169,6 +177,13 @@ class Trainee:
             self._best = {k: v.detach().to("cpu", copy=True) for k, v in self.model.state_dict().items()}
         return True
 
+    def take_loss(self, loss: float) -> None:
+        """Take in the mean loss since the last time."""
+        self.position.loss = loss
+        self.losses.append({"step": self.position.step, "loss": loss})
+        if len(self.losses) > _MOST_POINTS:
+            self.losses = self.losses[1::2]
+
     def save(self) -> None:
         """Write a checkpoint, if the run has a folder. Every process must call it; the first one writes."""
         if self._checkpoints is None:
@@ -183,6 +198,7 @@ class Trainee:
         }  # fmt: skip
         state = {
             "position": asdict(self.position), "stopping": self.stopping.state(), "history": self.history,
+            "losses": self.losses,
             "average_updates": updates, "identity": self._identity, "processes": self.run.world.size,
         }  # fmt: skip
         self._checkpoints.save(Checkpoint(self.position.step, state, parts))
@@ -207,7 +223,7 @@ class Trainee:
         self._best = dict(found.parts["best"]) or None
         self.position = Position(**found.state["position"])
         self.stopping.restore(found.state["stopping"])
-        self.history = list(found.state["history"])
+        self.history, self.losses = list(found.state["history"]), list(found.state["losses"])
         if found.state["processes"] == self.run.world.size:
             restore(found.parts[f"random {self.run.world.rank}"], self.run.device)
         else:
@@ -227,7 +243,7 @@ class Trainee:
         return TrainResult(
             steps=p.step, epochs=p.epoch, examples=p.examples, seconds=p.seconds, reason=reason, loss=p.loss,
             best=self.stopping.best, best_step=self.stopping.best_step if self._best is not None else p.step,
-            history=self.history,
+            history=self.history, losses=self.losses,
         )  # fmt: skip
 
 

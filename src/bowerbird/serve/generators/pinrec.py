@@ -22,7 +22,9 @@ from bowerbird.tables.view import HistoryBatch, View
 
 _STEPS = 2
 _OFFSETS = 3
-_MERGE_ABOVE = 0.95
+_MERGE_ABOVE = 0.99
+"""Nearer vectors share their budget. Kept high: below it, outcomes that a model tells apart only a little would merge,
+and weighing them would change nothing."""
 _UNASKED = 0.5
 """Share of the unspecified outcome where a request weighs none; the model's actions share the rest equally."""
 

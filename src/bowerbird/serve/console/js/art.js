@@ -30,8 +30,10 @@ function shape(tag, attributes) {
 
 /** The picture of an item, `size` pixels wide. */
 export function tile(item, size = 64) {
-  const hues = (item.categories.length ? item.categories : [item.title]).slice(0, 4).map(hue);
-  const random = draws(hash(item.id));
+  const seed = hash(item.id);
+  const names = item.categories.length ? item.categories : [item.title];
+  const hues = names.map((_, i) => hue(names[(i + seed) % names.length])).slice(0, 4);
+  const random = draws(seed);
   const next = () => random.next().value;
   const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark");
   const [back, twig] = dark ? [`hsl(${hues[0]} 26% 21%)`, `hsl(${hues[0]} 26% 44%)`] : [`hsl(${hues[0]} 46% 90%)`, `hsl(${hues[0]} 30% 66%)`];

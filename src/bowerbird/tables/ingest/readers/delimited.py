@@ -21,7 +21,7 @@ from bowerbird.tables.ingest.readers.batch import (
     RawBatch,
     first_value,
 )
-from bowerbird.tables.ingest.readers.lines import Block, outside_quotes, read_blocks
+from bowerbird.tables.ingest.readers.lines import Block, read_blocks
 
 Opener = Callable[[], AbstractContextManager[tuple[BinaryIO, Callable[[], float]]]]
 """Opens the file; gives it and a function that says how far reading is, in [0, 1]."""
@@ -104,8 +104,9 @@ class DelimitedReader:
                 yield self._parse(block, names, columns, position())
 
     def _parse(self, block: Block, names: list[str], columns: Sequence[str], position: float) -> RawBatch:
-        counts = self._field_counts(block)
-        good = counts == len(names)
+        good = self._field_counts(block) == len(names)
+        if self.quote:
+            good &= ~self._stray_quotes(block)
         bad = np.flatnonzero(~good)
         repaired: list[tuple[int, list[str]]] = []
         for number in bad:
@@ -127,8 +128,39 @@ class DelimitedReader:
         raw = np.frombuffer(block.data, dtype=np.uint8)
         marks = np.flatnonzero(raw == ord(self.delimiter))
         if self.quote:
-            marks = marks[outside_quotes(raw, marks, ord(self.quote))]
+            quotes = np.flatnonzero(raw == ord(self.quote))
+            record = np.searchsorted(block.ends, marks, side="right")
+            before = np.searchsorted(quotes, marks) - np.searchsorted(quotes, block.starts)[record]
+            marks = marks[before % 2 == 0]
         return np.searchsorted(marks, block.ends) - np.searchsorted(marks, block.starts) + 1
+
+    def _stray_quotes(self, block: Block) -> np.ndarray:
+        """bool (n,): whether a record has a quote that neither opens nor closes a field, nor is doubled inside one.
+
+        Fast parsers swallow such records in surprising ways; they are read one by one.
+        """
+        assert self.quote is not None
+        mark = ord(self.quote)
+        raw = np.frombuffer(block.data, dtype=np.uint8)
+        quotes = np.flatnonzero(raw == mark)
+        stray = np.zeros(len(block), dtype=bool)
+        if not len(quotes):
+            return stray
+        record = np.searchsorted(block.ends, quotes, side="right")
+        first = np.searchsorted(quotes, block.starts)
+        opens = (np.arange(len(quotes)) - first[record]) % 2 == 0
+        edges = [ord(self.delimiter), 10, 13]
+        previous = np.where(quotes == block.starts[record], 10, raw[quotes - 1])
+        following = raw[np.minimum(quotes + 1, len(raw) - 1)]
+        # Inside a quoted field a doubled quote looks like "closes" followed at once by "opens".
+        fits = np.where(
+            opens,
+            np.isin(previous, edges) | ((previous == mark) & ~np.roll(opens, 1)),
+            np.isin(following, [*edges, mark]),
+        )
+        stray[record[~fits]] = True
+        counts = np.searchsorted(quotes, block.ends) - first
+        return stray | (counts % 2 == 1)
 
     def _repair(self, block: Block, number: int, width: int) -> list[tuple[int, list[str]]]:
         """What can be saved of a record with the wrong number of fields.

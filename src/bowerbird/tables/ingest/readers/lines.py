@@ -1,7 +1,8 @@
 """Cutting a text file into records with bounded memory.
 
 A record ends at a line feed outside quotes. A line longer than the limit is never held: it is reported and skipped. A
-quote that is not closed within the limit costs its own line only.
+record of many lines that is too long or not UTF-8 is mostly the work of a stray quote: it is cut into its lines, so
+that only the bad ones are lost.
 """
 
 from __future__ import annotations
@@ -113,30 +114,21 @@ def _record_ends(data: bytes, quote: int | None) -> tuple[np.ndarray, np.ndarray
     feeds = np.flatnonzero(raw == _NEWLINE)
     if quote is None:
         return feeds, feeds + 1
-    return feeds, feeds[outside_quotes(raw, feeds, quote)] + 1
-
-
-def outside_quotes(raw: np.ndarray, offsets: np.ndarray, quote: int) -> np.ndarray:
-    """Whether an even number of quotes stands before each offset (doubled quotes keep the count even).
-
-    Args:
-        raw: uint8 (bytes,), starting outside quotes.
-        offsets: int64 (n,) ascending.
-        quote: The quote character.
-
-    Returns:
-        bool (n,).
-    """
+    # Doubled quotes inside quotes keep the count even, so the count alone tells inside from outside.
     quotes = np.flatnonzero(raw == quote)
-    if not len(quotes):
-        return np.ones(len(offsets), dtype=bool)
-    return np.searchsorted(quotes, offsets) % 2 == 0
+    return feeds, feeds[np.searchsorted(quotes, feeds) % 2 == 0] + 1
 
 
 def _finish(
     data: bytes, ends: np.ndarray, feeds: np.ndarray, line: int, max_line: int, broken: list[BrokenRow]
 ) -> Block:
     """A block without blank, too long or undecodable records."""
+    bad = ends[list(_undecodable(data, ends))]
+    long = ends[np.flatnonzero(np.diff(ends, prepend=0) > max_line + 1)]
+    if len(bad) or len(long):
+        begin = np.concatenate([[0], ends[:-1]])
+        inside = [feeds[(feeds >= begin[at]) & (feeds < ends[at])] + 1 for at in _places(ends, bad, long)]
+        ends = np.unique(np.concatenate([ends, *inside]))
     starts = np.concatenate([[0], ends[:-1]])
     lines = line + np.searchsorted(feeds, starts)
     block = Block(data, starts, ends, lines, broken)
@@ -147,11 +139,16 @@ def _finish(
     for number in np.flatnonzero(sizes > max_line + 1).tolist():
         broken.append(BrokenRow(int(lines[number]), first_value(block.record(number)), TOO_LONG))
         good[number] = False
-    for number in _undecodable(data, ends):
+    for number in _undecodable(data, ends) if len(bad) else ():
         if good[number]:
             broken.append(BrokenRow(int(lines[number]), first_value(block.record(number)), NOT_UTF8))
             good[number] = False
     return block.keep(good)
+
+
+def _places(ends: np.ndarray, *some: np.ndarray) -> list[int]:
+    """Numbers of the records with these ends."""
+    return np.searchsorted(ends, np.unique(np.concatenate(some))).tolist()
 
 
 def _undecodable(data: bytes, ends: np.ndarray) -> Iterator[int]:

@@ -2,7 +2,7 @@
 import { asMs, byId, el } from "../dom.js";
 
 const place = byId("foot");
-const TINTS = ["--o5", "--o0", "--o4", "--o1", "--o2", "--o3", "--o6", "--o7"];
+const TINTS = ["--o4", "--any", "--o3", "--o0", "--o1", "--o2", "--o5", "--o6"];
 
 /** Shows the timings of an answer; `waited` is what the browser saw, in ms. */
 export function show(answer, waited) {

@@ -31,7 +31,10 @@ export function start() {
 /** Shows how many items of the answer each outcome brought in. */
 export function found(shares) {
   const brought = Object.fromEntries(shares.map(({ outcome, items }) => [outcome, items]));
-  for (const [name, { items }] of sliders) items.textContent = brought[name] === undefined ? "" : plural(brought[name], "item");
+  for (const [name, { items }] of sliders) {
+    items.textContent = brought[name] === undefined ? "" : `→ ${brought[name]}`;
+    items.title = brought[name] === undefined ? "" : `${plural(brought[name], "item")} of this answer`;
+  }
 }
 
 /** Puts the cursor on the first slider. */

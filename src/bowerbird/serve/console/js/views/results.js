@@ -103,18 +103,20 @@ function card(entry, share, moved) {
   return el("button", { type: "button", class: "card", tint: colour, "data-item": item.id, "aria-pressed": String(String(item.id) === String(state.open)), onclick: () => set({ open: item.id }) },
     tile(item),
     el("h3", {}, item.title),
-    el("span", { class: "genres" }, item.categories.join(" · ") || " "),
+    el("span", { class: "genres" }, [year(item), ...item.categories].filter(Boolean).join(" · ") || "\u00a0"),
     el("span", { class: "score", title: `score ${entry.score}` }, el("span", { class: "bar" }, el("i", { width: `${share * 100}%` })), el("span", { class: "number" }, entry.score.toFixed(3))),
     el("span", { class: "rank number" }, String(entry.rank), moved),
     el("span", { class: "why" }, el("span", { class: "dot" }), ...reason(why)));
 }
+
+const year = (item) => Object.entries(item.facts).find(([name]) => /^year$/i.test(name))?.[1];
 
 function reason(why) {
   if (why.stage === "popularity") return ["recently popular"];
   if (why.stage === "content") return ["alike by category"];
   const parts = ["found for ", el("b", {}, why.outcome === "any" ? "any outcome" : why.outcome)];
   if (why.step !== null) parts.push(` · step ${why.step}`);
-  if (why.offset !== null) parts.push(` · ${why.offset}`);
+  if (why.offset !== null && why.offset !== "next") parts.push(` · ${why.offset}`);
   return [el("span", { class: "ellipsis" }, ...parts)];
 }
 
