@@ -16,7 +16,7 @@ if [ ! -x "$venv/bin/python" ]; then
   }
   "$python" -m venv "$venv" || { echo "cannot make $venv; on Debian: apt install python3-venv" >&2; exit 1; }
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check "uv>=0.8"
 
 # uv does not read pip's settings: where pip is told to look in a folder that holds a torch wheel, tell uv as well.
 links=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-$("$venv/bin/python" -m pip config get global.find-links 2>/dev/null || true)}}

@@ -126,7 +126,7 @@ def test_recommend_falls_back_and_says_so(bowerbird: Bowerbird, store: Path, mod
         (["--user", "u00", "--outcome", "save"], "save=0.5"),
         (["--user", "u00", "--outcome", "save=lots"], "no number"),
         (["--user", "u00", "--outcome", "save=-1"], "0 or more"),
-        (["--user", "u00", "-k", "0"], "0 is not in the range"),
+        (["--user", "u00", "-k", "0"], "greater than or equal to 1"),
         (["--user", "u00", "--include", "genre=Sea"], "did you mean 'genres'"),
         (["--user", "u00", "--include", "Sea"], "genres=Comedy"),
     ],

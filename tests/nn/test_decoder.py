@@ -60,7 +60,9 @@ def test_candidates_are_blind_to_each_other_and_invisible_to_the_past() -> None:
     model, (x, lengths, candidates) = decoder(), batch([5, 2, 8], n=8, k=4)
     past, scores = model(x, lengths, candidates)
     order = torch.tensor([2, 0, 3, 1])
-    torch.testing.assert_close(model(x, lengths, candidates[:, order])[1], scores[:, order], atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        model(x, lengths, candidates[:, order])[1], scores[:, order], atol=1e-6, rtol=0
+    )
     torch.testing.assert_close(model(x, lengths, candidates[:, :2])[1], scores[:, :2], atol=1e-6, rtol=0)
     torch.testing.assert_close(past, model(x, lengths), atol=1e-5, rtol=0)
     changed = candidates.clone()
@@ -78,7 +80,9 @@ def test_the_fast_paths_equal_plain_masked_attention() -> None:
     mask = candidate_mask(lengths, 6, 2)[:, None]
     for block in model.blocks:
         q, key, value = block.project(stream)  # type: ignore[operator]
-        weights = (q @ key.transpose(-1, -2) / (WIDTH // 2) ** 0.5).masked_fill(~mask, float("-inf")).softmax(-1)
+        weights = (
+            (q @ key.transpose(-1, -2) / (WIDTH // 2) ** 0.5).masked_fill(~mask, float("-inf")).softmax(-1)
+        )
         stream = block.finish(stream, weights @ value)  # type: ignore[operator]
     expected = model.norm(stream)
     past, scores = model(x, lengths, candidates)

@@ -36,6 +36,14 @@ def test_a_wide_sketch_is_exact(stream: list[list[int]]) -> None:
     torch.testing.assert_close(sketch.log_probability(ids), exact.log_probability(ids), atol=0, rtol=0)
 
 
+def test_more_rows_of_counters_mean_smaller_errors() -> None:
+    ids = torch.arange(501)
+    stream = [torch.randint(501, (4000,), generator=torch.Generator().manual_seed(0)).tolist()]
+    exact = fed(ExactCounter(501), stream).count(ids)
+    excess = [(fed(CountMinSketch(depth, 8), stream).count(ids) - exact).float().mean() for depth in (1, 2, 4)]
+    assert excess[0] > excess[1] > excess[2]
+
+
 @pytest.mark.parametrize("kind", ["exact", "sketch"])
 @given(st.lists(st.integers(0, 500), max_size=60), st.lists(st.integers(0, 500), max_size=60))
 def test_merging_equals_counting_both_streams(kind: str, one: list[int], other: list[int]) -> None:

@@ -24,7 +24,9 @@ def head(residual: bool = True, *, actions: int = 3, surfaces: int = 2, offsets:
 def test_the_head_is_a_perceptron_on_the_concatenation(residual: bool) -> None:
     made, h = head(residual), torch.randn(5, WIDTH)
     codes = torch.tensor([[0, 1, 2, 3, 1], [0, 2, 1, 0, 2], [4, 0, 1, 2, 3]])
-    hots = [F.one_hot(code, table.num_embeddings).float() for code, table in zip(codes, tables(made), strict=True)]
+    hots = [
+        F.one_hot(code, table.num_embeddings).float() for code, table in zip(codes, tables(made), strict=True)
+    ]
     weight = torch.cat([made.hidden.weight, *(table.weight.T for table in tables(made))], dim=1)
     expected = made.out(F.gelu(F.linear(torch.cat([h, *hots], dim=1), weight, made.hidden.bias)))
     if residual:

@@ -22,7 +22,9 @@ FEATURES = ItemFeatures(
 SPEC = ItemFeatureSpec(ITEMS, id_dim=4, bags={"tags": 4}, numbers=2, vectors={"image": 3}, content_dim=6)
 
 
-def embedder(spec: ItemFeatureSpec = SPEC, features: ItemFeatures = FEATURES, **settings: float) -> ItemEmbedder:
+def embedder(
+    spec: ItemFeatureSpec = SPEC, features: ItemFeatures = FEATURES, **settings: float
+) -> ItemEmbedder:
     torch.manual_seed(0)
     made = ItemEmbedder(spec, features, DIM, **settings).eval()
     with torch.no_grad():
@@ -82,7 +84,9 @@ def test_identity_dropout_uses_the_same_unknown_row_and_trains_it() -> None:
     made = embedder(id_dropout=0.5)
     ids = torch.zeros(400, dtype=torch.long)
     known = made(ids[:1])[0]
-    torch.testing.assert_close(made(ids), known.expand(400, -1), atol=1e-5, rtol=0)  # no dropout in evaluation
+    torch.testing.assert_close(
+        made(ids), known.expand(400, -1), atol=1e-5, rtol=0
+    )  # no dropout in evaluation
     made.unseen[0] = True
     unknown = made(ids[:1])[0]
     made.unseen[0] = False
@@ -101,7 +105,11 @@ def test_identity_dropout_uses_the_same_unknown_row_and_trains_it() -> None:
 def test_gradients_reach_every_part() -> None:
     made = embedder().train()
     made(torch.arange(ITEMS)).square().mul(torch.arange(DIM)).sum().backward()
-    without = {name for name, parameter in made.named_parameters() if parameter.grad is None or not parameter.grad.any()}
+    without = {
+        name
+        for name, parameter in made.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    }
     assert without == {"unknown"}
 
 
@@ -145,6 +153,8 @@ def test_any_column_name_is_a_feature_name(name: str) -> None:
         (ItemFeatureSpec(ITEMS, id_mode="none"), ItemFeatures(), "at least one"),
     ],
 )
-def test_features_that_do_not_fit_are_refused(spec: ItemFeatureSpec, features: ItemFeatures, says: str) -> None:
+def test_features_that_do_not_fit_are_refused(
+    spec: ItemFeatureSpec, features: ItemFeatures, says: str
+) -> None:
     with pytest.raises(ValueError, match=says):
         embedder(spec, features)

@@ -48,11 +48,15 @@ def dense(model: Decoder, x: Tensor, lengths: Tensor, new: Tensor) -> Tensor:
 
 
 def same_cache(one: KVCache, other: KVCache) -> bool:
-    tensors = zip((*one.keys, *one.values, one.lengths_B), (*other.keys, *other.values, other.lengths_B), strict=True)
+    tensors = zip(
+        (*one.keys, *one.values, one.lengths_B), (*other.keys, *other.values, other.lengths_B), strict=True
+    )
     return all(torch.equal(a, b) for a, b in tensors)
 
 
-@given(st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(max), st.lists(st.integers(1, 3), max_size=4))
+@given(
+    st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(max), st.lists(st.integers(1, 3), max_size=4)
+)
 @settings(max_examples=25)
 def test_any_number_of_steps_equals_one_dense_pass(lengths: list[int], steps: list[int]) -> None:
     model = build()
@@ -62,13 +66,17 @@ def test_any_number_of_steps_equals_one_dense_pass(lengths: list[int], steps: li
         torch.testing.assert_close(h, model(x, lengths_B), atol=1e-5, rtol=0)
         got = [model.step(part, cache) for part in new.split(steps, dim=1)] if steps else []
         if got:
-            torch.testing.assert_close(torch.cat(got, dim=1), dense(model, x, lengths_B, new), atol=1e-5, rtol=0)
+            torch.testing.assert_close(
+                torch.cat(got, dim=1), dense(model, x, lengths_B, new), atol=1e-5, rtol=0
+            )
         assert cache.lengths_B.tolist() == [length + sum(steps) for length in lengths]
         for row, length in enumerate(lengths):
             whole = torch.cat([x[row, :length], new[row]])[None]
             if whole.shape[1]:
                 expected = model(whole, torch.tensor([whole.shape[1]]), candidates[row : row + 1])[1]
-                torch.testing.assert_close(model.score(candidates, cache)[row], expected[0], atol=1e-5, rtol=0)
+                torch.testing.assert_close(
+                    model.score(candidates, cache)[row], expected[0], atol=1e-5, rtol=0
+                )
 
 
 def test_scores_equal_the_dense_pass_and_leave_the_cache_alone(model: Decoder) -> None:
@@ -99,13 +107,15 @@ def test_selected_rows_continue_on_their_own(model: Decoder) -> None:
     before = cache.clone()
     rows = torch.tensor([2, 0, 2])
     branch = cache.select(rows)
-    torch.testing.assert_close(model.step(new, branch), dense(model, x[rows], lengths[rows], new), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        model.step(new, branch), dense(model, x[rows], lengths[rows], new), atol=1e-5, rtol=0
+    )
     assert same_cache(cache, before), "a branch writes into its own copy"
     torch.testing.assert_close(model.step(new, cache), dense(model, x, lengths, new), atol=1e-5, rtol=0)
 
 
 def test_a_full_cache_refuses_more_and_stays_usable(model: Decoder) -> None:
-    x, lengths, new, candidates = inputs([5, 3], 2)
+    x, lengths, new, _ = inputs([5, 3], 2)
     _, cache = model.prefill(x, lengths, room=1)
     before = cache.clone()
     with pytest.raises(ValueError, match="prefill with more room"):

@@ -130,7 +130,9 @@ def test_without_masks_and_biases() -> None:
     plain = (case.scale * case.anchor @ case.vectors.T - case.log_q).logsumexp(dim=1)
     torch.testing.assert_close(lse, plain, atol=1e-10, rtol=0)
     for got, wanted in zip(
-        torch.autograd.grad(lse.sum(), case.leaves[:3]), torch.autograd.grad(plain.sum(), case.leaves[:3]), strict=True
+        torch.autograd.grad(lse.sum(), case.leaves[:3]),
+        torch.autograd.grad(plain.sum(), case.leaves[:3]),
+        strict=True,
     ):
         torch.testing.assert_close(got, wanted, atol=1e-10, rtol=1e-9)
 

@@ -64,7 +64,9 @@ def test_blocked_items_are_no_negatives_and_positives_stay() -> None:
     for item, who in ((9, user < 0), (20, user == 0), (3, user >= 0)):
         moved = vectors.detach().clone()
         moved[item] = -moved[item]
-        assert torch.equal((loss(moved) - before).abs() > 1e-6, who), f"item {item} is a negative of exactly these rows"
+        assert torch.equal((loss(moved) - before).abs() > 1e-6, who), (
+            f"item {item} is a negative of exactly these rows"
+        )
     # the positive is pulled, never pushed: raising its own logit lowers every loss
     gradient = torch.autograd.grad(before.sum(), vectors)[0]
     assert (gradient[4] * anchor.mean(0)).sum() < 0
@@ -86,7 +88,9 @@ def test_relaxation(logits: list[float], lse: float, padding: int) -> None:
     row = torch.tensor([logits + [float("-inf")] * padding], dtype=torch.float64)
     negative = torch.tensor([lse], dtype=torch.float64)
     each = [math.log1p(math.exp(-abs(lse - x))) + max(lse - x, 0.0) for x in logits]
-    losses = {relax: float(sampled_softmax(row, negative, relax)) for relax in ("none", "min", "mean", "softmin")}  # type: ignore[arg-type]
+    losses = {
+        relax: float(sampled_softmax(row, negative, relax)) for relax in ("none", "min", "mean", "softmin")
+    }  # type: ignore[arg-type]
     assert math.isclose(losses["none"], each[0], rel_tol=1e-6, abs_tol=1e-6)
     assert math.isclose(losses["min"], min(each), rel_tol=1e-6, abs_tol=1e-6)
     assert math.isclose(losses["mean"], sum(each) / len(each), rel_tol=1e-6, abs_tol=1e-6)

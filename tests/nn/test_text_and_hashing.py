@@ -26,7 +26,21 @@ def code(gram: str) -> int:
 
 
 def test_words_pairs_and_pieces_of_a_title() -> None:
-    grams = ["<red>", "<tea>", "<red tea>", "<re", "red", "ed>", "<red", "red>", "<te", "tea", "ea>", "<tea", "tea>"]
+    grams = [
+        "<red>",
+        "<tea>",
+        "<red tea>",
+        "<re",
+        "red",
+        "ed>",
+        "<red",
+        "red>",
+        "<te",
+        "tea",
+        "ea>",
+        "<tea",
+        "tea>",
+    ]
     assert bag("Red tea!") == [code(gram) for gram in grams]
 
 

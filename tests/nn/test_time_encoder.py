@@ -64,7 +64,9 @@ def test_the_gap_is_to_the_previous_token() -> None:
     made = TimeEncoder(8)
     features = made.features(torch.tensor([[NOON, NOON + 5_000, NOON + 65_000]]))[0]
     log_gap, first = features[:, -2], features[:, -1]
-    torch.testing.assert_close(log_gap * 10, torch.tensor([0.0, math.log(6), math.log(61)]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        log_gap * 10, torch.tensor([0.0, math.log(6), math.log(61)]), atol=1e-5, rtol=0
+    )
     assert first.tolist() == [1.0, 0.0, 0.0]
 
 
@@ -85,7 +87,9 @@ def test_clocks_that_disagree_count_as_no_gap() -> None:
 def test_half_precision_keeps_exact_periods() -> None:
     time_BN = torch.tensor([[NOON, NOON + 1000]])
     exact = encoder().features(time_BN)
-    torch.testing.assert_close(encoder().to(torch.bfloat16).features(time_BN).float(), exact, atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        encoder().to(torch.bfloat16).features(time_BN).float(), exact, atol=0.02, rtol=0
+    )
     assert encoder().half().periods_s.dtype == torch.float64
 
 

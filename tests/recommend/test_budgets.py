@@ -10,8 +10,6 @@ from bowerbird.recommend.retrieval.budgets import compress, merge, split_budget,
 shares = st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 10), min_size=1).filter(
     lambda fractions: sum(fractions.values()) > 0.01
 )
-    lambda d: sum(d.values()) > 0.01
-)
 
 
 @given(st.integers(0, 500), shares)

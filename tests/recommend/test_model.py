@@ -42,7 +42,15 @@ def test_cached_generation_equals_re_encoding_the_whole_sequence(
     tokens = history_tokens(view, users, start + np.array([1, 3, 7, 2, 12]), 12, conditions)
     surface, now = torch.ones(5, dtype=torch.long), torch.full((5,), 10**12)
     plan = Plan(outcomes={"any": 0.2, "save": 0.4, "click": 0.4}, steps=4, offsets=(1, 0, 3))
-    found = generate(model, conditions, tokens, plan, surface_B=surface, time_B=now)
+    found = generate(
+        model,
+        conditions,
+        tokens,
+        model.items(tokens.item),
+        plan,
+        surface_B=surface,
+        time_B=now,
+    )
 
     feedback = np.random.default_rng(plan.seed)
     actions = [0, conditions.action("save"), conditions.action("click")]
@@ -74,7 +82,7 @@ def test_vectors_are_unit_and_outcome_names_are_in_order(outcomes: Store, tiny: 
     model, conditions, view = _untrained(outcomes, tiny)
     tokens = history_tokens(view, np.arange(3, dtype=np.int32), None, 12, conditions)
     found = generate(
-        model, conditions, tokens, Plan(outcomes={"save": 1, "click": 1}, steps=2),
+        model, conditions, tokens, model.items(tokens.item), Plan(outcomes={"save": 1, "click": 1}, steps=2),
         surface_B=torch.zeros(3, dtype=torch.long), time_B=torch.zeros(3, dtype=torch.long),
     )  # fmt: skip
     assert found.outcome == ["save", "click"] * 2 and found.step == [1, 1, 2, 2]

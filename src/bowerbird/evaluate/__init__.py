@@ -8,7 +8,7 @@ comparison = compare([*baselines, model], cases)                       # a `Reco
 ```
 """
 
-from bowerbird.evaluate.baselines import BASELINES, Baseline, Tuned, fitted_baselines, tune
+from bowerbird.evaluate.baselines import BASELINES, QUICK_GRIDS, Baseline, Tuned, fitted_baselines, tune
 from bowerbird.evaluate.bootstrap import Estimate, Interval, Statistic, UserBootstrap
 from bowerbird.evaluate.cases import Cases, Protocol, Seen
 from bowerbird.evaluate.compare import Comparison, ModelResult, compare
@@ -29,6 +29,7 @@ from bowerbird.evaluate.ranking import (
 
 __all__ = [
     "BASELINES",
+    "QUICK_GRIDS",
     "TIE_RULE",
     "Baseline",
     "Cases",

@@ -40,7 +40,7 @@ class Negatives:
         """Column of each id, -1 where it is not a negative or is itself negative; int64, the shape of ``ids``."""
         if len(self.ids_M) == 0:
             return torch.full_like(ids, -1)
-        column = torch.searchsorted(self.ids_M, ids).clamp(max=len(self.ids_M) - 1)
+        column = torch.searchsorted(self.ids_M, ids.contiguous()).clamp(max=len(self.ids_M) - 1)
         return torch.where(self.ids_M[column] == ids, column, -1)
 
 

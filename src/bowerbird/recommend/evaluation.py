@@ -149,7 +149,7 @@ def _curve(artifacts: Sequence[Artifact]) -> LearningCurve:
         runs[f"seed {artifact.facts['seed']}"] = [
             *(
                 {"kind": "train", "step": point["step"], "loss": point["loss"]}
-                for point in training.get("losses", [])
+                for point in training["losses"]
             ),
             *training["history"],
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -32,8 +31,6 @@ from bowerbird.tables.view import View
 if TYPE_CHECKING:
     from bowerbird.evaluate.report import Report
 
-_LOSS_EVERY = 20
-
 
 class PinRecLearner(Learner[PinRecConfig]):
     """Generative retrieval by PinRec (arXiv 2504.10507); see ``docs/systems/pinrec.md``."""
@@ -56,14 +53,8 @@ class PinRecLearner(Learner[PinRecConfig]):
         )
         model.items.unseen.copy_(counter.count(ids) == 0)
 
-        losses: list[dict[str, float]] = []
-        steps = count(1)
-
         def step(batch: PinRecBatch, rng: torch.Generator) -> StepOutput:
             loss = model.loss(batch, rng)
-            number = next(steps)
-            if number % _LOSS_EVERY == 0:
-                losses.append({"step": number, "loss": float(loss.total.detach() / loss.weight)})
             return StepOutput(loss.total, loss.weight.detach(), len(batch.window))
 
         validate = None
@@ -87,7 +78,7 @@ class PinRecLearner(Learner[PinRecConfig]):
                 "wall": view.wall,
                 "conditions": conditions.to_dict(),
                 "catalogue": encoder.to_dict(),
-                "training": {**result.to_dict(), "losses": losses},
+                "training": result.to_dict(),
                 "positions_per_epoch": examples.positions,
                 "parameters": sum(p.numel() for p in model.parameters()),
             },

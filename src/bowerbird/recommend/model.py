@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bowerbird.learn.processes import gather_with_gradient
 from bowerbird.nn import (
     Decoder,
     DecoderConfig,
@@ -171,7 +172,9 @@ class PinRec(nn.Module):
             batch: windows and predictions on this model's device.
             rng: draws the negatives.
         """
-        draw = self._draw(batch, rng)
+        # the positives of all processes: two of them with half a batch each then take the step of one with all of it
+        positives = gather_with_gradient(batch.target[:, 0].contiguous())
+        draw = self._draw(positives, rng)
         real_BN = (
             torch.arange(batch.tokens.item.shape[1], device=draw.ids_M.device) < batch.tokens.lengths[:, None]
         )
@@ -192,7 +195,7 @@ class PinRec(nn.Module):
         scale = self.scale()
         positive_PT = scale * (anchor_PE[:, None] * e_PTE).sum(-1)
         if self.config.log_q and self.config.positive_correction == "same":
-            positive_PT = positive_PT - self._expected(batch, targets)
+            positive_PT = positive_PT - self._expected(len(positives), targets)
         bias_GM = group_P = None
         if self.trends is not None:
             bias_GM, group_P = self.trend_bias(batch.time, draw.ids_M)
@@ -226,21 +229,21 @@ class PinRec(nn.Module):
         loss_P = sampled_softmax(positive_PT, lse_P, self.config.relax)
         return Loss((loss_P * batch.weight).sum(), batch.weight.sum())
 
-    def _draw(self, batch: PinRecBatch, rng: torch.Generator) -> Draw:
+    def _draw(self, positives: Tensor, rng: torch.Generator) -> Draw:
         n_items, config = self.items.spec.n_items, self.config
         if config.all_negatives:
             ids = torch.arange(n_items, device=self.log_share.device)
             return Draw(ids, torch.zeros(n_items, device=ids.device))
         return draw_negatives(
-            batch.target[:, 0], n_items, in_batch=config.in_batch_negatives, random=config.random_negatives,
+            positives, n_items, in_batch=config.in_batch_negatives, random=config.random_negatives,
             log_share=self.log_share, rng=rng, correct=config.log_q,
         )  # fmt: skip
 
-    def _expected(self, batch: PinRecBatch, ids: Tensor) -> Tensor:
+    def _expected(self, positives: int, ids: Tensor) -> Tensor:
         """log of the expected draws of ids in a step's pool; zero when the pool is the whole catalogue."""
         if self.config.all_negatives:
             return torch.zeros_like(ids, dtype=torch.float32)
-        in_batch = min(len(batch.target), self.config.in_batch_negatives)
+        in_batch = min(positives, self.config.in_batch_negatives)
         return (
             in_batch * self.log_share[ids].exp() + self.config.random_negatives / self.items.spec.n_items
         ).log()

@@ -26,7 +26,7 @@ def test_actions_happen_at_the_configured_rate(world: World, action: str) -> Non
 
 def test_rates_are_met_on_a_pilot_that_is_a_sample() -> None:
     rates = {"click": 0.1, "long_click": 0.02, "save": 0.2, "hide": 0.05}
-    platform = build_platform(SimulationConfig(200_000, seed=2, n_users=3_000, rates=rates))
+    platform = build_platform(SimulationConfig(200_000, seed=2, n_users=3_000, rates=rates, spam_share=0.3))
     people = platform.people(np.arange(0, 3_000, 2))
     rows = platform.run(people).rows
     mask = rows["actions"][rows["moment"] >= 0]

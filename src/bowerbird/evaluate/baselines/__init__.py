@@ -6,12 +6,13 @@ from bowerbird.evaluate.baselines.ials import IALS
 from bowerbird.evaluate.baselines.markov import Markov
 from bowerbird.evaluate.baselines.neighbours import ItemKNN
 from bowerbird.evaluate.baselines.popularity import Popularity, RecentPopularity
-from bowerbird.evaluate.baselines.tuning import BASELINES, Tuned, fitted_baselines, tune
+from bowerbird.evaluate.baselines.tuning import BASELINES, QUICK_GRIDS, Tuned, fitted_baselines, tune
 
 __all__ = [
     "BASELINES",
     "EASE",
     "IALS",
+    "QUICK_GRIDS",
     "Baseline",
     "ItemKNN",
     "Markov",

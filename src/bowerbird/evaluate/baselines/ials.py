@@ -34,8 +34,8 @@ class IALS(Baseline):
     random = True
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {
         "factors": (64, 256),
-        "regularization": (0.1, 1.0, 10.0),
-        "alpha": (1.0, 10.0),
+        "regularization": (1.0, 10.0),
+        "alpha": (1.0, 10.0, 40.0),
     }
 
     def __init__(
@@ -59,16 +59,16 @@ class IALS(Baseline):
         from scipy.sparse import csr_matrix
         from threadpoolctl import threadpool_limits
 
-        self._model = AlternatingLeastSquares(
-            factors=self.factors,
-            regularization=self.regularization,
-            alpha=self.alpha,
-            iterations=self.iterations,
-            num_threads=self.threads,
-            random_state=self.seed,
-        )
         # The solver runs its own threads over rows; BLAS threads inside each would only fight them.
         with threadpool_limits(1, user_api="blas"):
+            self._model = AlternatingLeastSquares(
+                factors=self.factors,
+                regularization=self.regularization,
+                alpha=self.alpha,
+                iterations=self.iterations,
+                num_threads=self.threads,
+                random_state=self.seed,
+            )
             self._model.fit(csr_matrix(interactions(log)), show_progress=False)
         self._unseen = log.item_count == 0
 

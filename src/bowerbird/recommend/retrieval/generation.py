@@ -73,7 +73,14 @@ class Generated:
 
 @torch.no_grad()
 def generate(
-    model: PinRec, conditions: Conditions, tokens: Tokens, plan: Plan, *, surface_B: Tensor, time_B: Tensor
+    model: PinRec,
+    conditions: Conditions,
+    tokens: Tokens,
+    e_BNE: Tensor,
+    plan: Plan,
+    *,
+    surface_B: Tensor,
+    time_B: Tensor,
 ) -> Generated:
     """Run the loop for a batch of histories.
 
@@ -81,6 +88,7 @@ def generate(
         model: in evaluation mode.
         conditions: the model's outcome names.
         tokens: histories of at least one event each.
+        e_BNE: their item vectors, e.g. rows of the catalogue's.
         plan: what to generate.
         surface_B: int64 surface condition codes of the requests.
         time_B: int64 ms, when each request is made.
@@ -96,7 +104,7 @@ def generate(
     offsets_K = torch.tensor(list(plan.offsets))
     rows = torch.arange(len(tokens.lengths))
 
-    h_BND, cache = model.prefill(tokens, model.items(tokens.item), room=plan.steps - 1)
+    h_BND, cache = model.prefill(tokens, e_BNE, room=plan.steps - 1)
     last = (tokens.lengths - 1).clamp(min=0)
     h_BD, previous_B = h_BND[rows, last], tokens.time[rows, last]
     steps: list[Tensor] = []

@@ -124,7 +124,8 @@ class OpenPinRec:
 
     def generate(self, tokens: Tokens, plan: Plan, *, surface_B: Tensor, time_B: Tensor) -> Generated:
         """See :func:`bowerbird.recommend.retrieval.generation.generate`."""
-        return generate(self.model, self.conditions, tokens, plan, surface_B=surface_B, time_B=time_B)
+        e_BNE = self.vectors_IE[tokens.item]
+        return generate(self.model, self.conditions, tokens, e_BNE, plan, surface_B=surface_B, time_B=time_B)
 
     @torch.no_grad()
     def logits(self, vectors_BE: Tensor, time_B: Tensor, trends: DenseTrends | None = None) -> Tensor:

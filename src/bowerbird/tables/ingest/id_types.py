@@ -57,8 +57,9 @@ def resolve_id_types(
             spec = TABLES[file.table].column(name)
             if spec is None or spec.kind not in open_entities or spec.kind in text or not file.size:
                 continue
-            seen.add(spec.kind)
             values = _sample(file, column.column, config) if column.column else pl.Series([column.constant])
+            if values.null_count() < len(values):
+                seen.add(spec.kind)
             if not _all_integers(values):
                 text.add(spec.kind)
     for entity in open_entities:

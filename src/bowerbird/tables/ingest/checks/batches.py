@@ -13,6 +13,7 @@ from bowerbird.tables.ingest.checks.actions import check_action_column, check_fl
 from bowerbird.tables.ingest.checks.checked import EMPTY, Checked
 from bowerbird.tables.ingest.checks.features import check_feature, check_time_feature, guess_text_role
 from bowerbird.tables.ingest.checks.values import (
+    blank_to_null,
     check_id,
     check_number,
     check_position,
@@ -179,6 +180,7 @@ class SourceChecker:
             return check_text_id(given)
         if spec.kind == "time":
             rule = self.config.time_rule(column, bounded=spec.name == Columns.TIMESTAMP)
+            given = blank_to_null(given) if given.dtype == pl.String else given
             parsed = parse_times(given, self._unit(spec.name, given, rule), rule)
             return Checked(parsed.values, parsed.problems)
         if spec.kind == "actions":
@@ -202,6 +204,7 @@ class SourceChecker:
             role = "vector"
         if role == "timestamp" or (role is None and given.dtype.is_temporal()):
             rule = self.config.time_rule(feature, bounded=False)
+            given = blank_to_null(given) if given.dtype == pl.String else given
             return check_time_feature(given, self._unit(name, given, rule), rule)
         checked = check_feature(given, role, feature)
         if role == "vector":

@@ -1,8 +1,8 @@
 """Cutting a text file into records with bounded memory.
 
 A record ends at a line feed outside quotes. A line longer than the limit is never held: it is reported and skipped. A
-record of many lines that is too long or not UTF-8 is mostly the work of a stray quote: it is cut into its lines, so
-that only the bad ones are lost.
+record of several lines that is too long or not UTF-8 is mostly the work of a stray quote: the first line of one that
+is too long is reported and reading goes on behind it; one that is not UTF-8 is cut into its lines.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def read_blocks(file: BinaryIO, *, quote: str | None, max_line: int, block: int 
         Blocks in order. Blank lines are left out. Together they report every line that is not a record.
     """
     mark = ord(quote) if quote else None
-    rest, line, ended, skipping = b"", 1, False, False
+    rest, line, ended, skipping, again = b"", 1, False, False, False
     broken: list[BrokenRow] = []
     while not ended or rest:
-        if not ended:
+        if not ended and not again:
             chunk = file.read(block)
             ended = not chunk
             if skipping:
@@ -89,15 +89,18 @@ def read_blocks(file: BinaryIO, *, quote: str | None, max_line: int, block: int 
             if ended and rest and not rest.endswith(b"\n"):
                 rest += b"\n"
         feeds, ends = _record_ends(rest, mark)
-        if len(ends):
-            cut = int(ends[-1])
-            yield _finish(rest[:cut], ends, feeds[feeds < cut], line, max_line, broken)
-            line += int(np.searchsorted(feeds, cut))
+        whole = _before_overlong(feeds, ends, max_line)
+        again = whole < len(ends)
+        if whole:
+            cut = int(ends[whole - 1])
+            before = feeds[feeds < cut]
+            yield _finish(rest[:cut], ends[:whole], before, line, max_line, broken)
+            line += len(before)
             rest, broken = rest[cut:], []
-        if len(rest) > max_line or (ended and rest):
-            # No record ends in what is left: a gigantic line, or a quote that stays open.
+        if again or len(rest) > max_line or (ended and rest):
+            # What is left begins with a gigantic line, or with a quote that stays open for too long.
             feed = rest.find(b"\n")
-            reason = OPEN_QUOTE if feed >= 0 else TOO_LONG
+            reason = OPEN_QUOTE if 0 <= feed <= max_line else TOO_LONG
             broken.append(BrokenRow(line, first_value(rest[: feed if feed >= 0 else 1000]), reason))
             if feed >= 0:
                 rest, line = rest[feed + 1 :], line + 1
@@ -106,6 +109,15 @@ def read_blocks(file: BinaryIO, *, quote: str | None, max_line: int, block: int 
     if broken:
         none = np.empty(0, dtype=np.int64)
         yield Block(b"", none, none, none, broken)
+
+
+def _before_overlong(feeds: np.ndarray, ends: np.ndarray, max_line: int) -> int:
+    """How many records stand before the first one that has several lines and is too long."""
+    for number in np.flatnonzero(np.diff(ends, prepend=0) > max_line + 1).tolist():
+        begin = ends[number - 1] if number else 0
+        if feeds[np.searchsorted(feeds, begin)] + 1 < ends[number]:
+            return int(number)
+    return len(ends)
 
 
 def _record_ends(data: bytes, quote: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -123,11 +135,10 @@ def _finish(
     data: bytes, ends: np.ndarray, feeds: np.ndarray, line: int, max_line: int, broken: list[BrokenRow]
 ) -> Block:
     """A block without blank, too long or undecodable records."""
-    bad = ends[list(_undecodable(data, ends))]
-    long = ends[np.flatnonzero(np.diff(ends, prepend=0) > max_line + 1)]
-    if len(bad) or len(long):
+    bad = list(_undecodable(data, ends))
+    if bad:
         begin = np.concatenate([[0], ends[:-1]])
-        inside = [feeds[(feeds >= begin[at]) & (feeds < ends[at])] + 1 for at in _places(ends, bad, long)]
+        inside = [feeds[(feeds >= begin[number]) & (feeds < ends[number])] + 1 for number in bad]
         ends = np.unique(np.concatenate([ends, *inside]))
     starts = np.concatenate([[0], ends[:-1]])
     lines = line + np.searchsorted(feeds, starts)
@@ -139,27 +150,27 @@ def _finish(
     for number in np.flatnonzero(sizes > max_line + 1).tolist():
         broken.append(BrokenRow(int(lines[number]), first_value(block.record(number)), TOO_LONG))
         good[number] = False
-    for number in _undecodable(data, ends) if len(bad) else ():
+    for number in _undecodable(data, ends) if bad else ():
         if good[number]:
             broken.append(BrokenRow(int(lines[number]), first_value(block.record(number)), NOT_UTF8))
             good[number] = False
     return block.keep(good)
 
 
-def _places(ends: np.ndarray, *some: np.ndarray) -> list[int]:
-    """Numbers of the records with these ends."""
-    return np.searchsorted(ends, np.unique(np.concatenate(some))).tolist()
-
-
 def _undecodable(data: bytes, ends: np.ndarray) -> Iterator[int]:
-    """Numbers of the records that are not UTF-8. Good data is decoded once."""
+    """Numbers of the records that are not UTF-8. Good data is decoded once, in one piece."""
+    if _decodes(data):
+        return
     start = 0
-    while start < len(data):
-        try:
-            data[start:].decode("utf-8") if start else data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            number = int(np.searchsorted(ends, start + error.start, side="right"))
+    for number, end in enumerate(ends.tolist()):
+        if not _decodes(data[start:end]):
             yield number
-            start = int(ends[number])
-        else:
-            return
+        start = end
+
+
+def _decodes(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -76,7 +76,12 @@ def commit(writer: StoreWriter) -> CommitResult:
         counts=dict(sorted(counts.items())),
         content_hash=sha256(json.dumps(hashes).encode()).hexdigest()[:32],
         content_hashes=hashes,
-        id_types=writer.id_types,
+        # An entity nobody has seen yet has no type.
+        id_types={
+            entity: kind
+            for entity, kind in sorted(writer.id_types.items())
+            if len(writer.vocabularies[f"{entity}s"])
+        },
         buckets=writer.buckets,
         actions=writer.actions,
         closed_actions=writer.closed_actions,

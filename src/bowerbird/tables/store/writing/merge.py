@@ -97,11 +97,31 @@ def _repeated(rows: np.ndarray) -> np.ndarray:
         return repeated
     tied = np.concatenate([[False], same]) | np.concatenate([same, [False]])
     candidates = np.flatnonzero(tied)
-    subset = rows[candidates]
-    frame = pl.DataFrame({name: subset[name] for name in EVENT_DTYPE.names or ()})
-    first = frame.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
-    repeated[candidates[~first]] = True
+    candidates = candidates[_shared(_row_keys(gather(rows, candidates)))]
+    if len(candidates):
+        subset = rows[candidates]
+        frame = pl.DataFrame({name: subset[name] for name in EVENT_DTYPE.names or ()})
+        first = frame.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+        repeated[candidates[~first]] = True
     return repeated
+
+
+def _row_keys(rows: np.ndarray) -> np.ndarray:
+    """uint64 (N,): a key of all bytes of a row; only rows that share one are compared in full."""
+    words = rows.view(np.uint64).reshape(len(rows), -1)
+    keys = mix(words[:, 0])
+    for column in range(1, words.shape[1]):
+        keys = mix(keys ^ words[:, column])
+    return keys
+
+
+def _shared(keys: np.ndarray) -> np.ndarray:
+    """bool (N,): whether another place has the same key."""
+    order = np.argsort(keys)
+    same = keys[order[1:]] == keys[order[:-1]]
+    shared = np.zeros(len(keys), dtype=bool)
+    shared[order] = np.concatenate([[False], same]) | np.concatenate([same, [False]])
+    return shared
 
 
 def number_slates(rows: np.ndarray, start: int) -> tuple[np.ndarray, int]:

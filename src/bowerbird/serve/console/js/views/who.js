@@ -11,6 +11,7 @@ const card = el("div", {});
 let found = [];
 let chosen = -1;
 let pending = null;
+let shown = null; // what the entries on show were looked up for
 
 export function start() {
   const segment = (mode, text) => el("button", { type: "button", "data-mode": mode, onclick: () => set({ mode, open: null }) }, text);
@@ -58,15 +59,24 @@ async function look() {
   if (document.activeElement !== input) return;
   pending?.abort();
   const mine = (pending = new AbortController());
+  const [mode, text] = [state.mode, input.value];
   try {
-    if (state.mode === "user") found = (await api.users(input.value, 30, mine.signal)).users;
-    else found = (await api.items(input.value, 30, mine.signal)).items;
+    if (mode === "user") found = (await api.users(text, 30, mine.signal)).users;
+    else found = (await api.items(text, 30, mine.signal)).items;
   } catch (error) {
     if (error.name === "AbortError") return;
     found = [];
   }
-  chosen = found.length && input.value ? 0 : -1;
+  if (mode !== state.mode) return;
+  shown = text;
+  chosen = found.length && text ? 0 : -1;
   draw();
+}
+
+/** Picks what the text in the box asks for, even where its entries are still on their way. */
+async function enter() {
+  if (shown !== input.value) await look();
+  if (shown === input.value) pick(Math.max(0, chosen));
 }
 
 function draw() {
@@ -93,6 +103,7 @@ function mark() {
 
 function close() {
   options.hidden = true;
+  shown = null;
   input.setAttribute("aria-expanded", "false");
 }
 
@@ -118,9 +129,9 @@ function keys(event) {
     if (options.hidden) return void look();
     chosen = Math.min(found.length - 1, Math.max(0, chosen + step));
     mark();
-  } else if (event.key === "Enter" && !options.hidden) {
+  } else if (event.key === "Enter" && (input.value || !options.hidden)) {
     event.preventDefault();
-    pick(Math.max(0, chosen));
+    enter();
   } else if (event.key === "Escape") {
     event.stopPropagation();
     if (options.hidden) input.blur();
