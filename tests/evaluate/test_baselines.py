@@ -26,7 +26,7 @@ from bowerbird.evaluate.baselines import (
     RecentPopularity,
 )
 from bowerbird.tables.errors import ConfigError
-from bowerbird.tables.view import TimeWall, View
+from bowerbird.tables.view import LastOut, TimeWall, View
 
 SMALL = {
     "recent": {"window": (50, 200)},
@@ -121,6 +121,17 @@ def test_recent_popularity_counts_the_window_before_each_case(world, build):
         rest = [item for item in ordered(popular, set(seen.tolist())) if item not in first]
         expected = (first + rest)[:20]
         assert ranking.items[case].tolist() == expected + [-1] * (20 - len(expected))
+
+
+def test_leave_last_out_does_not_count_what_others_hold_out(tmp_path):
+    rows = [("a", 0, 1), ("a", 1, 2), ("b", 2, 1), ("b", 3, 5), ("c", 3, 1), ("c", 0, 2), ("c", 1, 9)]
+    store = make_store(tmp_path, rows, n_items=5)
+    earlier = View(store, LastOut(1))
+    cases = leave_last_out_cases(View(store), earlier, exclude_seen=False)
+    ranking = RecentPopularity(window=100).fit(earlier).recommend(cases, 5)
+    # Before b's time stand a0, b2, c3, c0; a's own last event (item 1) is held out.
+    b = cases.view.user_ids.decode(cases.user).index("b")
+    assert ranking.scores[b, :3].tolist() == [2, 1, 1] and ranking.items[b, :3].tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize("symmetric", [False, True])

@@ -40,7 +40,9 @@ def test_more_rows_of_counters_mean_smaller_errors() -> None:
     ids = torch.arange(501)
     stream = [torch.randint(501, (4000,), generator=torch.Generator().manual_seed(0)).tolist()]
     exact = fed(ExactCounter(501), stream).count(ids)
-    excess = [(fed(CountMinSketch(depth, 8), stream).count(ids) - exact).float().mean() for depth in (1, 2, 4)]
+    excess = [
+        (fed(CountMinSketch(depth, 8), stream).count(ids) - exact).float().mean() for depth in (1, 2, 4)
+    ]
     assert excess[0] > excess[1] > excess[2]
 
 

@@ -12,6 +12,7 @@ import torch
 
 from bowerbird.evaluate.metrics.ranks import target_ranks
 from bowerbird.evaluate.protocols import leave_last_out_cases
+from bowerbird.evaluate.ranking import check_ranking
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.run import Run
 from bowerbird.recommend.config import PinRecConfig
@@ -76,6 +77,15 @@ def test_budgets_move_the_mix_of_outcomes(outcomes: Store, outcomes_artifact: Ar
             np.mean([np.char.startswith(names[m.item].astype(str), "s").mean() for m in found.merged])
         )
     assert saved[0] < 0.15 < saved[1] < 0.85 < saved[2]
+
+
+def test_merged_lists_keep_the_ranking_contract(outcomes: Store, outcomes_artifact: Artifact) -> None:
+    """Lists longer than the budgets hold fillers; they must still be a valid ranking."""
+    cases = leave_last_out_cases(View(outcomes), View(outcomes, LastOut(1)))
+    plan = Plan(outcomes={"save": 0.7, "click": 0.3}, steps=2)
+    ranking = PinRecRecommender(OpenPinRec.open(outcomes_artifact, View(outcomes)), "m", plan).recommend(cases, 16)
+    check_ranking(ranking, cases, 16, name="m")
+    assert (ranking.items[:, 3] >= 0).all()
 
 
 def test_a_saved_artifact_answers_the_same(

@@ -104,6 +104,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
     assert read(tmp_path, "a.jsonl", b'\xef\xbb\xbf{"x":1}\n', ["x"])[0] == [(1, "1")]
 
 
+@pytest.mark.parametrize(("header", "reason"), [(b"x,\xff", NOT_UTF8), (b"x," + b"y" * 2000, TOO_LONG)])
+def test_a_header_that_cannot_be_read_is_not_replaced_by_the_first_row(tmp_path, header, reason):
+    with pytest.raises(TableError, match=f"its header cannot be read .{reason}"):
+        read(tmp_path, "a.csv", header + b"\n1,2\n")
+
+
 def test_twice_the_same_column_is_an_error(tmp_path):
     with pytest.raises(TableError, match="names a column twice"):
         read(tmp_path, "a.csv", b"x,y,x\n1,2,3\n")

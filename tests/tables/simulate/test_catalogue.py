@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from tests.tables.simulate.conftest import World
 
 from bowerbird.tables.simulate import SURFACES
+
+from .conftest import World
 
 
 def test_text_tells_the_topic(world: World) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from tests.tables.simulate.conftest import World
 
 from bowerbird.tables.simulate import SimulationConfig
 from bowerbird.tables.simulate.platform import build_platform
+
+from .conftest import World
 
 _DAY = 86_400_000
 

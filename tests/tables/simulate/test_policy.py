@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from scipy import stats
-from tests.tables.simulate.conftest import World
 
 from bowerbird.tables.simulate import SURFACES, SimulationConfig
 from bowerbird.tables.simulate.behaviour.policy import catalogue_exposures, draw_item, shelf_at
 from bowerbird.tables.simulate.behaviour.randomness import open_stream
 from bowerbird.tables.simulate.behaviour.scene import fill_scene, new_scene
 from bowerbird.tables.simulate.platform import build_platform
+
+from .conftest import World
 
 
 def _first_slots(world: World) -> tuple[pl.DataFrame, np.ndarray]:

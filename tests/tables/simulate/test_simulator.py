@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tables.simulate.conftest import World
 
 from bowerbird.tables.errors import ConfigError, StoreError
 from bowerbird.tables.simulate import ACTIONS, Truth, simulate
 from bowerbird.tables.simulate.behaviour import forget_stale_code
+
+from .conftest import World
 
 
 def test_dense_ids_are_the_numbers_of_the_truth(world: World) -> None:

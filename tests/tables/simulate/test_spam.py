@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tests.tables.simulate.conftest import World
 
 from bowerbird.tables.simulate import Truth, simulate
 from bowerbird.tables.simulate.behaviour.rings import N_BURSTS
+
+from .conftest import World
 
 
 def test_labels_agree_with_the_truth_and_every_ring_has_one(world: World) -> None:

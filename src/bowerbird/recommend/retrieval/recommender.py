@@ -90,5 +90,7 @@ class PinRecRecommender:
             kept, shares = compress(vectors[c], budgets, self.plan.compress)
             lists = [(ranked[m].items[c], ranked[m].scores[c]) for m in kept]
             merged = merge(lists, shares, k)
-            items[c, : len(merged.item)], scores[c, : len(merged.item)] = merged.item, merged.score
+            items[c, : len(merged.item)] = merged.item
+            # fillers stand behind every vector's share, whatever their score: the list's order is what counts
+            scores[c, : len(merged.item)] = np.minimum.accumulate(merged.score)
         return Ranking(items, scores)

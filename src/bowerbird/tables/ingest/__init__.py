@@ -17,6 +17,7 @@ What happens to each kind of row and file:
 | a blank line | no row |
 | an empty file | noted; an error where every file of the table is empty |
 | a mapped column that is not in a file | error that names the columns there are (in JSONL: required columns only) |
+| a key that first appears after the first lines of a JSONL file | read where it is mapped, else no feature |
 | a file that was ingested before with the same settings | skipped |
 
 Rejected rows are written to `store/rejected/<generation>.jsonl` with table, file, line, column, value and reason. For

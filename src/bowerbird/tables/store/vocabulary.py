@@ -91,7 +91,7 @@ class Vocabulary:
             return value if isinstance(value, str) or value is None else str(value)
         if isinstance(value, str):
             text = value.strip()
-            return int(text) if text.lstrip("-").isdecimal() else None
+            return int(text) if text.removeprefix("-").isdecimal() else None
         return value
 
     def decode(self, codes: Sequence[int] | np.ndarray) -> list[Any]:

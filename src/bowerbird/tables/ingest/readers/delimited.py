@@ -59,6 +59,14 @@ class DelimitedReader:
             return list(self.names)
         with self.open() as (file, _):
             for block in read_blocks(file, quote=self.quote, max_line=self.max_line, block=1 << 16):
+                lost = min(block.broken, key=lambda row: row.line, default=None)
+                if lost and (not len(block) or lost.line < block.lines[0]):
+                    raise TableError(
+                        f"file {self.label}: its header cannot be read ({lost.reason})",
+                        table=self.table,
+                        value=lost.value,
+                        fix="correct the first line, or set header = false and names = [...]",
+                    )
                 if len(block):
                     return self._header(block.record(0))
         return []

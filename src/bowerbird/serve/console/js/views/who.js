@@ -75,7 +75,8 @@ async function look() {
 
 /** Picks what the text in the box asks for, even where its entries are still on their way. */
 async function enter() {
-  if (shown !== input.value) await look();
+  // A lookup can be overtaken by the one that typing has set off; asking again settles it.
+  for (let tries = 0; shown !== input.value && tries < 4; tries++) await look();
   if (shown === input.value) pick(Math.max(0, chosen));
 }
 
