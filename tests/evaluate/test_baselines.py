@@ -12,6 +12,7 @@ from bowerbird.evaluate import (
     check_ranking,
     fitted_baselines,
     future_cases,
+    leave_last_out_cases,
     next_event_cases,
     positives,
     tune,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bowerbird.nn import Decoder, DecoderConfig, candidate_mask
-from bowerbird.nn.dropout import dropout
+from bowerbird.nn.backbone.dropout import dropout
 
 WIDTH = 16
 

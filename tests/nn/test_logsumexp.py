@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bowerbird.nn import Negatives, negative_logsumexp
-from bowerbird.nn.logsumexp import tiles
+from bowerbird.nn.losses.logsumexp import tiles
 
 ROWS, NEGATIVES, DIM, WINDOWS, GROUPS = 23, 40, 6, 4, 3
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bowerbird.nn import TimeEncoder
-from bowerbird.nn.time import PERIODS_S
+from bowerbird.nn.features.time import PERIODS_S
 
 DAY = 86_400_000
 NOON = 1_767_268_800_000  # 2026-01-01 12:00 UTC, a Thursday

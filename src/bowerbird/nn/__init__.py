@@ -1,15 +1,25 @@
-"""Torch building blocks shared by every system: decoder with KV cache, time and item features, heads, losses."""
+"""Torch building blocks shared by every system; they know tensors, not tables.
 
-from bowerbird.nn.decoder import Decoder, DecoderConfig, candidate_mask
-from bowerbird.nn.frequency import CountMinSketch, ExactCounter, FrequencyCounter, frequency_counter
-from bowerbird.nn.hashing import HashEmbedding
+``backbone`` the causal decoder, its KV cache and mutually blocked candidates · ``features`` times, ids, text and whole
+items as vectors · ``losses`` sampled softmax and its probabilities · ``heads`` from a hidden state to an answer.
+"""
+
+from bowerbird.nn.backbone.decoder import Decoder, DecoderConfig, candidate_mask
+from bowerbird.nn.backbone.kv_cache import KVCache
+from bowerbird.nn.features.hashing import HashEmbedding
+from bowerbird.nn.features.items import ItemEmbedder, ItemFeatures, ItemFeatureSpec
+from bowerbird.nn.features.text import encode_text
+from bowerbird.nn.features.time import TimeEncoder
 from bowerbird.nn.heads import ActionHeads, OutcomeHead
-from bowerbird.nn.items import ItemEmbedder, ItemFeatures, ItemFeatureSpec
-from bowerbird.nn.kv_cache import KVCache
-from bowerbird.nn.sampled_softmax import Draw, Negatives, draw_negatives, negative_logsumexp, sampled_softmax
-from bowerbird.nn.scale import LogitScale
-from bowerbird.nn.text import encode_text
-from bowerbird.nn.time import TimeEncoder
+from bowerbird.nn.losses.frequency import CountMinSketch, ExactCounter, FrequencyCounter, frequency_counter
+from bowerbird.nn.losses.sampled_softmax import (
+    Draw,
+    Negatives,
+    draw_negatives,
+    negative_logsumexp,
+    sampled_softmax,
+)
+from bowerbird.nn.losses.scale import LogitScale
 
 __all__ = [
     "ActionHeads",

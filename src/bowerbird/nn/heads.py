@@ -28,7 +28,14 @@ class OutcomeHead(nn.Module):
     """
 
     def __init__(
-        self, width: int, dim: int, *, actions: int = 0, surfaces: int = 0, offsets: int = 0, residual: bool = True
+        self,
+        width: int,
+        dim: int,
+        *,
+        actions: int = 0,
+        surfaces: int = 0,
+        offsets: int = 0,
+        residual: bool = True,
     ) -> None:
         super().__init__()
         self.hidden = nn.Linear(width, width)

@@ -52,7 +52,7 @@ def test_an_unknown_knob_names_the_closest_one() -> None:
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed"),
         ({"start": "yesterday"}, "start"),
-        ({"spam_share": 1.5}, "spam_share"),
+        ({"spam_share": 0.6}, "spam_share"),
         ({"slate_size": 0}, "slate_size"),
         ({"slate_size": 21}, "slate_size"),
         ({"policy_home": (0.5, 0.5, 0.5)}, "policy_home"),

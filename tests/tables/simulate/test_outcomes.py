@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.simulate import ACTIONS, SimulationConfig
 from bowerbird.tables.simulate.behaviour.choice import catalogue_probabilities
 from bowerbird.tables.simulate.platform import build_platform
@@ -33,6 +34,12 @@ def test_rates_are_met_on_a_pilot_that_is_a_sample() -> None:
     mask = rows["actions"][rows["moment"] >= 0]
     for bit, action in enumerate(ACTIONS):
         assert (mask >> bit & 1).mean() == pytest.approx(rates[action], rel=0.08)
+
+
+def test_rates_out_of_reach_are_refused() -> None:
+    rates = {"click": 0.9, "long_click": 0.8, "save": 0.1, "hide": 0.05}
+    with pytest.raises(ConfigError, match=r"rates asks for 0\.9 of click"):
+        build_platform(SimulationConfig(1_000, rates=rates))
 
 
 @pytest.mark.parametrize("action", ACTIONS)

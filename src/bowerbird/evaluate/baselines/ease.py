@@ -55,7 +55,7 @@ class EASE(Baseline):
             warnings.warn(f"EASE models {cut}", stacklevel=3)
         self._kept = np.sort(kept)
         columns = interactions(log)[:, self._kept]
-        gram = (columns.T @ columns).toarray().astype(np.float32)
+        gram = (columns.T @ columns).toarray().astype(np.float32, copy=False)
         gram[np.diag_indices_from(gram)] += self.penalty
         self._weights = _coefficients(gram)
 

@@ -30,9 +30,11 @@ DAY_MS = 86_400_000
 Shares = tuple[float, float, float]
 
 
-def _about(meaning: str, *, least: float | None = None, share: bool = False) -> dict[str, Any]:
-    """What a knob means, and its bounds: at least `least`, or a `share` from 0 to 1."""
-    return {"about": meaning, "bounds": (0.0, 1.0) if share else (least, None)}
+def _about(
+    meaning: str, *, least: float | None = None, most: float | None = None, share: bool = False
+) -> dict[str, Any]:
+    """What a knob means, and its bounds: from `least` to `most`, or a `share` from 0 to 1."""
+    return {"about": meaning, "bounds": (0.0, 1.0) if share else (least, most)}
 
 
 _PARTS = "shares (popular, personal, random) of the logging policy on this surface; each slot draws its part"
@@ -168,7 +170,7 @@ class SimulationConfig:
 
     spam_share: float = field(
         default=0.02,
-        metadata=_about("share of people who are spam accounts; 0 switches the rings off", share=True),
+        metadata=_about("share of people who are spam accounts; 0 switches the rings off", least=0, most=0.5),
     )
     ring_size: int = field(default=12, metadata=_about("accounts per ring", least=2))
     label_share: float = field(

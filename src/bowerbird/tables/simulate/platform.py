@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.simulate.behaviour.choice import (
     CLICK,
     HIDE,
@@ -168,7 +170,6 @@ def _calibrated(platform: Platform) -> Platform:
     ordinary = np.flatnonzero(platform.rings.member < 0)
     n = max(1, round(len(ordinary) * min(1.0, _PILOT_ROWS / platform.config.n_events)))
     pilot = platform.people(ordinary[np.linspace(0, len(ordinary) - 1, n).astype(np.int64)])
-    rates = [platform.config.rates[a] for a in ACTIONS]
     for _ in range(2):
         rows = platform.run(pilot).rows
         bare = platform.choice._replace(bias=np.zeros(len(ACTIONS)))
@@ -184,13 +185,14 @@ def _calibrated(platform: Platform) -> Platform:
             platform.policy,
         )
         sees = examination(rows["position"], platform.choice)
+        solve = partial(_solve, platform.config, logit_RA)
         bias = np.zeros(len(ACTIONS))
-        bias[HIDE] = _solve(logit_RA[:, HIDE], sees, rates[HIDE])
+        bias[HIDE] = solve(HIDE, sees)
         stays = sees * (1.0 - _sigmoid(logit_RA[:, HIDE] + bias[HIDE]))
-        bias[CLICK] = _solve(logit_RA[:, CLICK], stays, rates[CLICK])
-        bias[SAVE] = _solve(logit_RA[:, SAVE], stays, rates[SAVE])
+        bias[CLICK] = solve(CLICK, stays)
+        bias[SAVE] = solve(SAVE, stays)
         clicks = stays * _sigmoid(logit_RA[:, CLICK] + bias[CLICK])
-        bias[LONG_CLICK] = _solve(logit_RA[:, LONG_CLICK], clicks, rates[LONG_CLICK])
+        bias[LONG_CLICK] = solve(LONG_CLICK, clicks)
         choice = platform.choice._replace(bias=bias)
         platform = Platform(**(vars(platform) | {"choice": choice}))
     return platform
@@ -202,8 +204,17 @@ def request_times(rows: np.ndarray) -> np.ndarray:
     return rows["time"][first]
 
 
-def _solve(logit_R: np.ndarray, weight_R: np.ndarray, rate: float) -> float:
-    """The bias at which mean(weight * sigmoid(logit + bias)) equals the rate, by bisection."""
+def _solve(config: SimulationConfig, logit_RA: np.ndarray, action: int, weight_R: np.ndarray) -> float:
+    """The bias at which mean(weight * sigmoid(logit + bias)) is the action's rate, by bisection.
+
+    Raises ConfigError for a rate that even certainty would not reach.
+    """
+    rate, logit_R = config.rates[ACTIONS[action]], logit_RA[:, action]
+    if rate >= weight_R.mean():
+        raise ConfigError(
+            f"simulation: knob rates asks for {rate:g} of {ACTIONS[action]}, but only {weight_R.mean():.3f} of all "
+            f"rows leave room for it; lower that rate, lower hide or lower position_decay"
+        )
     low, high = -30.0, 30.0
     for _ in range(60):
         middle = (low + high) / 2

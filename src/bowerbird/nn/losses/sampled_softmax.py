@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bowerbird.nn.logsumexp import Blocked, tiled_logsumexp
+from bowerbird.nn.losses.logsumexp import Blocked, tiled_logsumexp
 
 Relaxation = Literal["none", "min", "mean", "softmin"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bowerbird.nn.logsumexp.blocked import Blocked
+from bowerbird.nn.losses.logsumexp.blocked import Blocked
 
 _TILE_LOGITS = 1 << 19
 """Logits of a tile on a CPU: 2 MiB of float32."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bowerbird.nn.hashing import HashEmbedding
+from bowerbird.nn.features.hashing import HashEmbedding
 
 Mixer = Literal["identity", "linear", "mlp", "residual"]
 

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bowerbird.nn.attention import (
+from bowerbird.nn.backbone.attention import (
     Packing,
     appended_attention,
     candidate_attention,
     causal_attention,
     without_padding,
 )
-from bowerbird.nn.dropout import dropout
-from bowerbird.nn.kv_cache import KVCache
+from bowerbird.nn.backbone.dropout import dropout
+from bowerbird.nn.backbone.kv_cache import KVCache
 
 
 @dataclass(frozen=True)

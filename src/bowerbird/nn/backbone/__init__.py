@@ -1,0 +1,1 @@
+"""The causal decoder with its KV cache."""

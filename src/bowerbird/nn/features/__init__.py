@@ -1,0 +1,1 @@
+"""Times, hashed ids, text and whole items as vectors."""

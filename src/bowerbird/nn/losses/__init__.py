@@ -1,0 +1,1 @@
+"""Sampled softmax: negatives, their probabilities, masks and the logit scale."""
