@@ -47,7 +47,7 @@ class OutcomeHead(nn.Module):
         if self.skip is not None:
             # a model that starts by predicting "like the last item" learns faster and overfits far less
             nn.init.eye_(self.skip.weight)
-            nn.init.zeros_(self.out.weight)
+            nn.init.normal_(self.out.weight, std=0.02)
             nn.init.zeros_(self.out.bias)
 
     def forward(
@@ -98,5 +98,6 @@ def _condition(codes: int, width: int) -> nn.Embedding | None:
     if codes == 0:
         return None
     table = nn.Embedding(codes + 1, width)
-    nn.init.normal_(table.weight, std=0.02)
+    # as wide as the projected hidden state: a timid start would leave conditions unused for many epochs
+    nn.init.normal_(table.weight, std=0.5)
     return table

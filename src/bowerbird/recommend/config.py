@@ -36,6 +36,11 @@ class PinRecConfig:
         trend_half_lives_hours: time-decayed popularity counts added to the logit, one learned weight each;
             empty switches the trend off.
         trend_step_minutes: grid of the trend table.
+        transition_half_lives_hours: live next-item counts of the last item's session steps added to the logit, one
+            fitted weight each; empty switches them off. Needs ``blend_hours``.
+        blend_hours: hours at the end of the training data that the network is not trained on; the weights of its
+            cosine and of the live signals are fitted on them instead. 0 keeps the weights the network learned.
+        blend_cases: most events the blend is fitted on.
 
     Shape:
         item_dim: dimension of the shared retrieval space (De).
@@ -84,6 +89,9 @@ class PinRecConfig:
     id_dropout: float = 0.3
     trend_half_lives_hours: tuple[float, ...] = ()
     trend_step_minutes: float = 30.0
+    transition_half_lives_hours: tuple[float, ...] = ()
+    blend_hours: float = 0.0
+    blend_cases: int = 3_000
 
     item_dim: int = 128
     width: int = 128
@@ -154,8 +162,8 @@ class PinRecConfig:
         """The same training with the switches of a SASRec: item identities and positions only, next item only."""
         return replace(
             self, content_dim=0, item_mixer="identity", id_dim=self.item_dim, use_time=False, use_surface=False,
-            input_action="none", id_dropout=0.0, trend_half_lives_hours=(), outcome_conditioning=False,
-            surface_conditioning=False, offset_buckets=1, targets_per_anchor=1, relax="none",
+            input_action="none", id_dropout=0.0, trend_half_lives_hours=(), transition_half_lives_hours=(),
+            blend_hours=0.0, outcome_conditioning=False, surface_conditioning=False, offset_buckets=1, targets_per_anchor=1, relax="none",
         )  # fmt: skip
 
     def unconditioned(self) -> PinRecConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -24,9 +25,11 @@ from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
 from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.inputs.trends import DenseTrends
+from bowerbird.recommend.retrieval.live import blend_cases, fit_blend
 from bowerbird.recommend.retrieval.opened import OpenPinRec, build_model
 from bowerbird.recommend.retrieval.recommender import PinRecRecommender
-from bowerbird.tables.view import View
+from bowerbird.tables.errors import ConfigError
+from bowerbird.tables.view import TimeWall, View
 
 if TYPE_CHECKING:
     from bowerbird.evaluate.report import Report
@@ -42,14 +45,15 @@ class PinRecLearner(Learner[PinRecConfig]):
         """See :class:`bowerbird.learn.Learner`. Validation asks for the next event of a sample of held-out rows."""
         run = run or Run(quiet=True, seed=self.config.seed)
         run.seed_everything()
+        shown = self._shown(view)
         conditions, encoder = Conditions.of(view), CatalogueEncoder.fit(view.item_table())
-        examples = PinRecExamples(view, self.config, conditions, seed=run.seed)
+        examples = PinRecExamples(shown, self.config, conditions, seed=run.seed)
         counter = frequency_counter(view.n_items)
-        for (item,) in view.positives.columns("item"):
+        for (item,) in shown.positives.columns("item"):
             counter.update(torch.from_numpy(item.astype(np.int64)))
         ids = torch.arange(view.n_items)
         model = build_model(
-            self.config, conditions, encoder, view, counter.log_probability(ids), self._trends(view, examples)
+            self.config, conditions, encoder, view, counter.log_probability(ids), self._trends(shown, examples)
         )
         model.items.unseen.copy_(counter.count(ids) == 0)
 
@@ -65,9 +69,9 @@ class PinRecLearner(Learner[PinRecConfig]):
                 return _validation(OpenPinRec(model, conditions, view), cases)
 
         result = train(
-            model, examples, step, self._settings(), run, validate=validate, identity=view.fingerprint
+            model, examples, step, self._settings(), run, validate=validate, identity=shown.fingerprint
         )
-        return Artifact(
+        artifact = Artifact(
             learner=self.name,
             config=to_dict(self.config),
             tensors={name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
@@ -83,6 +87,13 @@ class PinRecLearner(Learner[PinRecConfig]):
                 "parameters": sum(p.numel() for p in model.parameters()),
             },
         )
+        if shown is not view:
+            run.say("fitting the blend of cosine and live signals")
+            cases = blend_cases(view, shown, self.config.blend_cases)
+            blend = fit_blend(OpenPinRec.open(artifact, view), cases)
+            fitted = {"blend": blend.to_dict(), "blend_cases": len(cases), "network_wall": shown.wall}
+            artifact = replace(artifact, facts={**artifact.facts, **fitted})
+        return artifact
 
     def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Report:
         """The headline table, the outcome matrix and the curves of one artifact, beside all baselines."""
@@ -100,6 +111,18 @@ class PinRecLearner(Learner[PinRecConfig]):
             ids=view.item_ids.decode(known.astype(np.int32)),
             vectors=opened.vectors_IE[torch.from_numpy(known)].numpy(),
         )
+
+    def _shown(self, view: View) -> View:
+        """What the network may train on: all of ``view``, or what lies before the hours kept for the blend."""
+        config = self.config
+        if config.blend_hours <= 0:
+            if config.transition_half_lives_hours:
+                raise ConfigError(
+                    "transition_half_lives_hours needs blend_hours > 0: the weights of live transitions are fitted on "
+                    "the last hours of the data. Fix: set blend_hours, e.g. 6"
+                )
+            return view
+        return view.narrow(TimeWall(view.end_time - int(config.blend_hours * 3_600_000)))
 
     def _trends(self, view: View, examples: PinRecExamples) -> DenseTrends | None:
         config = self.config

@@ -6,6 +6,7 @@ Shapes: B requests, M vectors, I items, De item dimension.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -17,8 +18,10 @@ from bowerbird.learn.settings import from_dict
 from bowerbird.nn import ItemFeatureSpec
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import Tokens, history_tokens
+from bowerbird.recommend.inputs.blend import Blend
 from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
+from bowerbird.recommend.inputs.transitions import Successors, Transitions
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import PinRec
 from bowerbird.recommend.retrieval.generation import Generated, Plan, generate
@@ -54,6 +57,21 @@ def build_model(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What is known live of the requests of a batch: the trend table of their moments and their next items."""
+
+    trends: DenseTrends | None = None
+    successors: Successors | None = None
+
+
+def last_items(tokens: Tokens) -> np.ndarray:
+    """int64 (B,): the last item of each history, -1 where it is empty."""
+    rows = torch.arange(len(tokens.lengths))
+    last = tokens.item[rows, (tokens.lengths - 1).clamp(min=0)]
+    return torch.where(tokens.lengths > 0, last, -1).numpy()
+
+
 class OpenPinRec:
     """A trained network with the item vectors of one view's catalogue.
 
@@ -63,15 +81,20 @@ class OpenPinRec:
         model: trained, in evaluation mode.
         conditions: its outcome and surface names.
         view: whose catalogue and histories it answers for.
+        blend: weights of the final logit; the network's own when left out.
 
     Attributes:
         vectors_IE: float32 unit vectors of all items of the view.
     """
 
-    def __init__(self, model: PinRec, conditions: Conditions, view: View) -> None:
+    def __init__(
+        self, model: PinRec, conditions: Conditions, view: View, *, blend: Blend | None = None
+    ) -> None:
+        self.blend = blend
         self.model, self.conditions, self.view = model.eval(), conditions, view
         self.vectors_IE = model.items.embed_all(_EMBED_CHUNK)
         self._trend: tuple[tuple[int, int, int], DenseTrends] | None = None
+        self._steps: tuple[tuple[int, int, int], Transitions] | None = None
 
     @classmethod
     def open(cls, artifact: Artifact, view: View) -> Self:
@@ -104,7 +127,8 @@ class OpenPinRec:
                 tensors["items.identity.weight"] = torch.cat([rows, rows.new_zeros(extra, rows.shape[1])])
         model = build_model(config, conditions, encoder, view, tensors["log_share"])
         model.load_state_dict(tensors)
-        return cls(model, conditions, view)
+        blend = Blend.from_dict(facts["blend"]) if "blend" in facts else None
+        return cls(model, conditions, view, blend=blend)
 
     @property
     def config(self) -> PinRecConfig:
@@ -115,6 +139,29 @@ class OpenPinRec:
     def scale(self) -> float:
         """The logit scale (lambda)."""
         return float(self.model.scale().detach())
+
+    @property
+    def cosine_scale(self) -> float:
+        """What multiplies the cosine in the final logit."""
+        return self.scale * (self.blend.cosine if self.blend else 1.0)
+
+    @property
+    def trend_weights(self) -> Tensor:
+        """Weights of the trend's half-lives in the final logit (H,)."""
+        return torch.tensor(self.blend.trends) if self.blend else self.model.trend_weights.detach()
+
+    def transitions_for(self, view: View, start: int, stop: int) -> Transitions | None:
+        """Live transitions for moments from ``start`` to ``stop`` (ms), ``None`` for models without.
+
+        Only steps strictly before a moment count at that moment, and only those that ``view`` shows.
+        """
+        if not self.config.transition_half_lives_hours:
+            return None
+        key = (id(view), start, stop)
+        if self._steps is None or self._steps[0] != key:
+            found = Transitions(view, self.config.transition_half_lives_hours, since=start)
+            self._steps = (key, found)
+        return self._steps[1]
 
     def histories(
         self, users: np.ndarray, end: np.ndarray | None = None, *, view: View | None = None
@@ -128,19 +175,29 @@ class OpenPinRec:
         return generate(self.model, self.conditions, tokens, e_BNE, plan, surface_B=surface_B, time_B=time_B)
 
     @torch.no_grad()
-    def logits(self, vectors_BE: Tensor, time_B: Tensor, trends: DenseTrends | None = None) -> Tensor:
-        """Scores of all items (B, I): scale * cosine, plus the trend's part where the model has one.
+    def logits(
+        self, vectors_BE: Tensor, time_B: Tensor, trends: DenseTrends | None = None,
+        successors: Successors | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Scores of all items (B, I): scale * cosine, plus the live signals' parts where the model has them.
 
         Args:
             vectors_BE: one query vector per request.
             time_B: int64 ms of the requests.
             trends: from :meth:`trends_for`; required by models with a trend.
+            successors: live next items of the requests' last items, from :meth:`transitions_for`.
         """
-        scores_BI = self.model.scale() * (vectors_BE @ self.vectors_IE.T)
+        scores_BI = self.cosine_scale * (vectors_BE @ self.vectors_IE.T)
         if trends is not None:
             cells, group = torch.unique(trends.cells(time_B), return_inverse=True)
-            bias_GI = trends.values_GIH[cells] @ self.model.trend_weights
+            bias_GI = trends.values_GIH[cells] @ self.trend_weights
             scores_BI += bias_GI[group]
+        if self.blend is not None:
+            scores_BI += self.blend.unseen * self.model.items.unseen
+            if successors is not None:
+                row, item = torch.from_numpy(successors.row), torch.from_numpy(successors.item)
+                weights = torch.tensor(self.blend.transitions)
+                scores_BI[row, item] += torch.from_numpy(successors.value_XH) @ weights
         return scores_BI
 
     def trends_for(self, view: View, start: int, stop: int) -> DenseTrends | None:

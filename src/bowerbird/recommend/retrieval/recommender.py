@@ -13,10 +13,9 @@ import torch
 from bowerbird.evaluate.cases import Cases
 from bowerbird.evaluate.metrics.unordered import VectorLists
 from bowerbird.evaluate.ranking import Ranking, rank_scores
-from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.retrieval.budgets import compress, merge, vector_budgets
 from bowerbird.recommend.retrieval.generation import Generated, Plan
-from bowerbird.recommend.retrieval.opened import OpenPinRec
+from bowerbird.recommend.retrieval.opened import OpenPinRec, Signals, last_items
 
 _CELLS = 1 << 24
 """Scores held at once: chunks of cases are cut to this many (cases x items)."""
@@ -45,44 +44,48 @@ class PinRecRecommender:
         deduplication leaves open is filled from the vectors' next items (A5.2 to A5.4).
         """
         parts = []
-        for chunk, found, trends in self._batches(cases):
+        for chunk, found, signals in self._batches(cases):
             if found.vectors_BME.shape[1] == 1:
-                parts.append(rank_scores(self._scores(found, 0, chunk, trends), chunk, k))
+                parts.append(rank_scores(self._scores(found, 0, chunk, signals), chunk, k))
             else:
-                parts.append(self._merged(found, chunk, trends, k))
+                parts.append(self._merged(found, chunk, signals, k))
         return Ranking.stack(parts)
 
     def generate(self, cases: Cases, k: int) -> VectorLists:
         """The ``k`` best unseen items of every vector on its own, for unordered recall (A6)."""
         parts = []
-        for chunk, found, trends in self._batches(cases):
+        for chunk, found, signals in self._batches(cases):
             lists = [
-                rank_scores(self._scores(found, m, chunk, trends), chunk, k).items
+                rank_scores(self._scores(found, m, chunk, signals), chunk, k).items
                 for m in range(found.vectors_BME.shape[1])
             ]
             parts.append(VectorLists(np.stack(lists, axis=1)))
         return VectorLists.stack(parts)
 
-    def _batches(self, cases: Cases) -> Iterator[tuple[Cases, Generated, DenseTrends | None]]:
-        trends = None
+    def _batches(self, cases: Cases) -> Iterator[tuple[Cases, Generated, Signals]]:
+        trends = transitions = None
         if len(cases):
             live = cases.view if cases.live else cases.earlier
-            trends = self.opened.trends_for(live, int(cases.time.min()), int(cases.time.max()))
+            window = int(cases.time.min()), int(cases.time.max())
+            trends, transitions = self.opened.trends_for(live, *window), self.opened.transitions_for(live, *window)
         for chunk in cases.chunks(max(1, min(1024, _CELLS // cases.n_items))):
             tokens = self.opened.histories(chunk.user, chunk.history_end, view=chunk.view)
             found = self.opened.generate(
                 tokens, self.plan, surface_B=torch.from_numpy(chunk.surface.astype(np.int64) + 1),
                 time_B=torch.from_numpy(chunk.time),
             )  # fmt: skip
-            yield chunk, found, trends
+            steps = None if transitions is None else transitions.after(last_items(tokens), chunk.time)
+            yield chunk, found, Signals(trends, steps)
 
-    def _scores(self, found: Generated, m: int, cases: Cases, trends: DenseTrends | None) -> np.ndarray:
-        return self.opened.logits(found.vectors_BME[:, m], torch.from_numpy(cases.time), trends).numpy()
+    def _scores(self, found: Generated, m: int, cases: Cases, signals: Signals) -> np.ndarray:
+        time_C = torch.from_numpy(cases.time)
+        logits_CI = self.opened.logits(found.vectors_BME[:, m], time_C, signals.trends, signals.successors)
+        return logits_CI.numpy()
 
-    def _merged(self, found: Generated, cases: Cases, trends: DenseTrends | None, k: int) -> Ranking:
+    def _merged(self, found: Generated, cases: Cases, signals: Signals, k: int) -> Ranking:
         count = found.vectors_BME.shape[1]
         budgets = vector_budgets(found.outcome, self.plan.outcomes, k)
-        ranked = [rank_scores(self._scores(found, m, cases, trends), cases, k) for m in range(count)]
+        ranked = [rank_scores(self._scores(found, m, cases, signals), cases, k) for m in range(count)]
         vectors = found.vectors_BME.numpy()
         items = np.full((len(cases), k), -1, np.int32)
         scores = np.full((len(cases), k), -np.inf, np.float32)

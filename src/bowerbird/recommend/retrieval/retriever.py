@@ -16,7 +16,8 @@ from bowerbird.index import Index
 from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.retrieval.budgets import Merged, compress, merge, vector_budgets
 from bowerbird.recommend.retrieval.generation import Generated, Plan
-from bowerbird.recommend.retrieval.opened import OpenPinRec
+from bowerbird.recommend.retrieval.live import LiveNext
+from bowerbird.recommend.retrieval.opened import OpenPinRec, last_items
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Retriever:
     """An opened model with an index over its items.
 
     A trend is part of the indexed vectors (one extra dimension that every query multiplies by one), so the index
-    answers with the same logits as the full scan; it belongs to one moment.
+    answers with the same logits as the full scan; it belongs to one moment. So do live transitions: they depend on the
+    request's last item, so the live next items of that item are scored exactly and put among the hits. The list is
+    that of the full scan as long as an item has at most 256 of them (of more, the strongest count).
 
     Args:
         opened: the model on a view.
@@ -55,14 +58,22 @@ class Retriever:
     ) -> None:
         self.opened = opened
         ids = np.flatnonzero(opened.view.known_items()) if items is None else np.asarray(items)
-        vectors = opened.vectors_IE[torch.from_numpy(ids)] * opened.scale
+        vectors = opened.vectors_IE[torch.from_numpy(ids)] * opened.cosine_scale
         moment = opened.view.end_time if moment is None else moment
         trends = opened.trends_for(opened.view, moment, moment)
-        self._extra = trends is not None
+        bias_I = torch.zeros(len(opened.vectors_IE))
         if trends is not None:
-            bias = trends.values_GIH[-1][torch.from_numpy(ids)] @ opened.model.trend_weights.detach()
-            vectors = torch.cat([vectors, bias[:, None]], dim=1)
+            bias_I += trends.values_GIH[-1] @ opened.trend_weights
+        if opened.blend is not None:
+            bias_I += opened.blend.unseen * opened.model.items.unseen
+        self._extra = trends is not None or opened.blend is not None
+        if self._extra:
+            vectors = torch.cat([vectors, bias_I[torch.from_numpy(ids), None]], dim=1)
         self.index = Index.build(vectors.numpy(), ids)
+        transitions = opened.transitions_for(opened.view, moment, moment) if opened.blend else None
+        self._next = None
+        if transitions is not None and opened.blend is not None:
+            self._next = LiveNext(transitions, opened.blend.transitions, self.index, moment)
 
     def fetch(
         self, tokens: Tokens, plan: Plan, k: int, *, surface: np.ndarray, time: np.ndarray,
@@ -92,7 +103,15 @@ class Retriever:
             queries = np.pad(queries, ((0, 0), (0, 1)), constant_values=1.0)
         owner = np.repeat(np.arange(len(chosen)), [len(kept) for kept, _ in chosen])
         barred = None if exclude is None else [exclude[int(b)] for b in owner]
-        hits = self.index.search(queries, min(k, max(1, len(self.index))), allowed=allowed, exclude=barred)
+        most = max(1, len(self.index))
+        if self._next is None:
+            hits = self.index.search(queries, min(k, most), allowed=allowed, exclude=barred)
+        else:
+            after = self._next.after(last_items(tokens))
+            wanted = k + max(len(items) for items, _ in after)
+            hits = self.index.search(queries, min(wanted, most), allowed=allowed, exclude=barred)
+            after = [after[int(b)] for b in owner]
+            hits = self._next.among(hits, queries, after, allowed=allowed, exclude=barred)
         merged = []
         for b, (_, shares) in enumerate(chosen):
             rows = np.flatnonzero(owner == b)
@@ -113,4 +132,4 @@ class Retriever:
         if self._extra:  # nearness has no moment: the trend's dimension is multiplied by zero
             vectors = np.pad(vectors, ((0, 0), (0, 1)))
         hits = self.index.search(vectors, k, allowed=allowed, exclude=[np.array([item]) for item in items])
-        return hits.ids, hits.scores / self.opened.scale
+        return hits.ids, hits.scores / self.opened.cosine_scale

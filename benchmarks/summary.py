@@ -1,0 +1,141 @@
+"""``docs/results/index.md`` and ``docs/results/ledger.md`` from the JSON files beside them.
+
+    python benchmarks/summary.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from bowerbird.evaluate.ledger import write_ledger
+from results import FOLDER
+
+HEAD = """# Results
+
+Made by `python benchmarks/summary.py` from the JSON files in this folder, each of which holds settings, seeds, commit,
+data hash and every interval. `python -m benchmarks` lists the commands. Full catalogue everywhere, no sampled
+candidates; items a user already acted on are left out for every model alike; 95 % bootstrap intervals over users (and
+seeds, where several). Claims of the paper, one by one: [ledger](ledger.md).
+"""
+
+
+def quality(found: dict[str, Any]) -> str:
+    """One section for a data set: every comparison of its report."""
+    seconds = ", ".join(f"{s:.0f}" for s in found["training_seconds"]) or "kept from an earlier run"
+    lines = [f"## {found['data']['dataset']}", ""]
+    lines += [
+        f"PinRec, {len(found['seeds'])} seed(s), {found['threads']} threads, training seconds {seconds}, epochs "
+        f"{found['epochs']}; commit `{found['commit']}`. {found['split']}",
+        "",
+    ]
+    for metric, bar in found["bars"].items():
+        reached = bar["reached"]
+        verdict = "reached" if bar["passed"] else "not reached"
+        lines.append(f"- bar {metric} >= {bar['bar']}: {reached['mean']:.4f}, {verdict}")
+    for block in found["report"]["blocks"]:
+        if block["type"] == "comparison":
+            lines += ["", *_comparison(block)]
+        if block["type"] == "outcome_matrix":
+            lines += ["", *_matrix(block)]
+    return "\n".join(lines) + "\n"
+
+
+def _comparison(block: dict[str, Any]) -> list[str]:
+    wanted = ("hit_rate@10", "ndcg@10", "hit_rate@20", "recall@20")
+    shown = [name for name in wanted if name in block["results"][0]["metrics"]]
+    cases = block["cases"]
+    lines = [
+        f"**{block['title']}**: {cases['cases']:,} cases of {cases['users']:,} users, {cases['targets']:,} targets "
+        f"({cases['cold_targets']:,} cold), {cases['items']:,} items.",
+        "",
+        "| model | " + " | ".join(shown) + " | unique items |",
+        "|---|" + "---|" * (len(shown) + 1),
+    ]
+    for row in block["results"]:
+        cells = [_cell(row["metrics"][name]) for name in shown]
+        lines.append(f"| {row['name']} | " + " | ".join(cells) + f" | {row['lists']['coverage']:.3f} |")
+    return lines
+
+
+def _matrix(block: dict[str, Any]) -> list[str]:
+    lines = [
+        f"**{block['title']}**: lift of {block['metric']} over the unconditioned vector; rows are what was asked for.",
+        "",
+        "| asked for | " + " | ".join(f"{c} ({block['share'][c]:.2f})" for c in block["columns"]) + " |",
+        "|---|" + "---|" * len(block["columns"]),
+    ]
+    for row, cells in block["lift"].items():
+        lines.append(f"| {row} | " + " | ".join(_cell(cells[column], 2) for column in block["columns"]) + " |")
+    return lines
+
+
+def throughput(found: dict[str, Any]) -> str:
+    """Training against RecTools."""
+    lines = ["## Training throughput against RecTools", "", found["protocol"], ""]
+    lines += ["| ratio of examples/s | median | min | max |", "|---|---|---|---|"]
+    for name, ratio in found.get("ratios", {}).items():
+        if isinstance(ratio, dict) and "median" in ratio:
+            lines.append(f"| {name} | {ratio['median']:.2f} | {ratio['min']:.2f} | {ratio['max']:.2f} |")
+    lines += ["", *(f"- {line}" for line in found.get("differences", []))]
+    return "\n".join(lines) + "\n"
+
+
+def generic(title: str) -> Callable[[dict[str, Any]], str]:
+    """A section that lists the plain figures of a file."""
+
+    def section(found: dict[str, Any]) -> str:
+        skipped = {"name", "version", "commit", "python", "torch", "threads", "data", "config", "claims", "details"}
+        lines = [f"## {title}", "", f"Commit `{found.get('commit', '')}`.", ""]
+        lines += [f"- {key}: {_plain(value)}" for key, value in found.items() if key not in skipped]
+        return "\n".join(lines) + "\n"
+
+    return section
+
+
+SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "pinrec_beauty": quality,
+    "pinrec_sports": quality,
+    "pinrec_globo": quality,
+    "pinrec_movielens": quality,
+    "pinrec_beibei": quality,
+    "throughput": throughput,
+    "latency": generic("Latency of one recommendation"),
+    "ingest": generic("Ingest"),
+}
+
+
+def _cell(interval: dict[str, Any], digits: int = 4) -> str:
+    if interval["mean"] is None:
+        return "-"
+    if interval["low"] is None:
+        return f"{interval['mean']:.{digits}f}"
+    return f"{interval['mean']:.{digits}f} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(found)}" for key, found in value.items())
+    if isinstance(value, list):
+        return "; ".join(_plain(found) for found in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Write both pages."""
+    parts = [HEAD]
+    for name, section in SECTIONS.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            parts.append(section(orjson.loads(path.read_bytes())))
+    (folder / "index.md").write_text("\n".join(parts), encoding="utf-8")
+    write_ledger(folder, folder / "ledger.md")
+
+
+if __name__ == "__main__":
+    main()
