@@ -40,10 +40,10 @@ format: setup ## what can be put right by itself
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.ready-core $(VENV)/.ready-docs ## the documentation, into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: setup ## the measurements behind the numbers in docs/
-	$(BIN)/python -m benchmarks
+bench: setup ## the measurements behind docs/results (BENCH="latency" runs one; without: the list)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lock: setup ## refresh constraints/py311.txt from pyproject.toml
 	scripts/lock.sh

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -180,6 +184,30 @@ def test_serve_opens_everything_and_says_where(
         and address.startswith("http://127.0.0.1:")
         and address in done.stderr
     )
+
+
+@pytest.mark.processes
+def test_a_served_model_answers_and_stops_when_asked(store: Path, model: Path) -> None:
+    command = [
+        Path(sys.executable).with_name("bowerbird"),
+        "serve",
+        "--artifact",
+        model,
+        "--store",
+        store,
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        said = next(line for line in lines if "http://" in line)
+        address = "http://" + said.split("http://")[1].split()[0]
+        with urllib.request.urlopen(f"{address}v1/users/u00/history") as answer:
+            assert json.load(answer)["total"] == 13
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_serve_says_when_the_port_is_taken(bowerbird: Bowerbird, store: Path, model: Path) -> None:

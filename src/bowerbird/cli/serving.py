@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -41,4 +42,5 @@ def open_page(artifact: Path, store: Path, host: str, port: int) -> None:
     engine = Engine.open(artifact, store)
     engine.warm_up()
     say(f"{engine.about.dataset}, {engine.generator.release}: {address(found)}  (stop with Ctrl-C)")
-    run(engine, found)
+    with suppress(KeyboardInterrupt):  # the usual way to stop
+        run(engine, found)

@@ -163,7 +163,8 @@ class PinRecConfig:
         return replace(
             self, content_dim=0, item_mixer="identity", id_dim=self.item_dim, use_time=False, use_surface=False,
             input_action="none", id_dropout=0.0, trend_half_lives_hours=(), transition_half_lives_hours=(),
-            blend_hours=0.0, outcome_conditioning=False, surface_conditioning=False, offset_buckets=1, targets_per_anchor=1, relax="none",
+            blend_hours=0.0, outcome_conditioning=False, surface_conditioning=False, offset_buckets=1,
+            targets_per_anchor=1, relax="none",
         )  # fmt: skip
 
     def unconditioned(self) -> PinRecConfig:
