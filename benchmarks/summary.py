@@ -1,6 +1,6 @@
 """``docs/results/index.md`` and ``docs/results/ledger.md`` from the JSON files beside them.
 
-    python benchmarks/summary.py
+python benchmarks/summary.py
 """
 
 from __future__ import annotations
@@ -69,18 +69,47 @@ def _matrix(block: dict[str, Any]) -> list[str]:
         "|---|" + "---|" * len(block["columns"]),
     ]
     for row, cells in block["lift"].items():
-        lines.append(f"| {row} | " + " | ".join(_cell(cells[column], 2) for column in block["columns"]) + " |")
+        lines.append(
+            f"| {row} | " + " | ".join(_cell(cells[column], 2) for column in block["columns"]) + " |"
+        )
     return lines
 
 
 def throughput(found: dict[str, Any]) -> str:
     """Training against RecTools."""
-    lines = ["## Training throughput against RecTools", "", found["protocol"], ""]
-    lines += ["| ratio of examples/s | median | min | max |", "|---|---|---|---|"]
-    for name, ratio in found.get("ratios", {}).items():
-        if isinstance(ratio, dict) and "median" in ratio:
-            lines.append(f"| {name} | {ratio['median']:.2f} | {ratio['min']:.2f} | {ratio['max']:.2f} |")
-    lines += ["", *(f"- {line}" for line in found.get("differences", []))]
+    lines = [
+        "## Training throughput against RecTools",
+        "",
+        f"Commit `{found['commit']}`. {found['protocol']}",
+        "",
+        "| ratio of loss positions, median [min, max] | per second | per processor second |",
+        "|---|---|---|",
+    ]
+    for name, ratio in found["ratios"].items():
+        cells = [ratio[kind] for kind in ("examples_per_second", "examples_per_cpu_second")]
+        shown = [f"{cell['median']:.1f} [{cell['min']:.1f}, {cell['max']:.1f}]" for cell in cells]
+        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    lines += ["", *(f"- {line}" for line in found["differences"])]
+    return "\n".join(lines) + "\n"
+
+
+def ingest(found: dict[str, Any]) -> str:
+    """Ingest speed and memory."""
+    lines = [
+        "## Ingest",
+        "",
+        f"{found['cores']} cores, polars {found['polars']}; each case in a process of its own, start-up included.",
+        "",
+        "| input | events | events/s | events per processor second | peak memory, MiB | store, MiB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for case in found["cases"]:
+        first = case["first"]
+        cells = [case["events"], first["events_per_second"], first["events_per_processor_second"]]
+        cells += [first["peak_rss_mib"], case["store_mib"]]
+        lines.append(
+            f"| {case['format']}, {case['ids']} ids | " + " | ".join(f"{cell:,}" for cell in cells) + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -88,7 +117,18 @@ def generic(title: str) -> Callable[[dict[str, Any]], str]:
     """A section that lists the plain figures of a file."""
 
     def section(found: dict[str, Any]) -> str:
-        skipped = {"name", "version", "commit", "python", "torch", "threads", "data", "config", "claims", "details"}
+        skipped = {
+            "name",
+            "version",
+            "commit",
+            "python",
+            "torch",
+            "threads",
+            "data",
+            "config",
+            "claims",
+            "details",
+        }
         lines = [f"## {title}", "", f"Commit `{found.get('commit', '')}`.", ""]
         lines += [f"- {key}: {_plain(value)}" for key, value in found.items() if key not in skipped]
         return "\n".join(lines) + "\n"
@@ -104,7 +144,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pinrec_beibei": quality,
     "throughput": throughput,
     "latency": generic("Latency of one recommendation"),
-    "ingest": generic("Ingest"),
+    "ingest": ingest,
 }
 
 
