@@ -361,7 +361,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="a simulated store (bowerbird simulate)")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--work", type=Path, default=Path("work/claims"), help="where trained arms are kept")
+    parser.add_argument("--work", type=Path, default=Path("runs/claims"), help="where trained arms are kept")
     parser.add_argument("--limit", type=int, default=None, help="most evaluation users")
     options = parser.parse_args()
     store = Store.open(options.store)

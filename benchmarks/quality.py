@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("task", choices=sorted(TASKS))
     parser.add_argument("--path", type=Path, help="folder of the data set; MovieLens latest-small is bundled")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--work", type=Path, default=Path("work/quality"), help="where stores and models are kept")
+    parser.add_argument("--work", type=Path, default=Path("runs/quality"), help="where stores and models are kept")
     parser.add_argument("--baselines", nargs="*", default=None, help="short names; all when left out")
     options = parser.parse_args()
     task = TASKS[options.task]
