@@ -105,7 +105,7 @@ def simulated() -> PinRecConfig:
         id_dropout=0.1,
         offset_buckets=8,
         targets_per_anchor=3,
-        epochs=8,
+        epochs=10,
         learning_rate=2e-3,
         patience=2,
     )

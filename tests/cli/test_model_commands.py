@@ -199,22 +199,23 @@ def test_a_served_model_answers_and_stops_when_asked(store: Path, model: Path) -
         "0",
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        said = next(line for line in lines if "http://" in line)
-        address = "http://" + said.split("http://")[1].split()[0]
-        with urllib.request.urlopen(f"{address}v1/users/u00/history") as answer:
-            assert json.load(answer)["total"] == 13
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
-        assert "Traceback" not in process.stderr.read()
+        try:
+            assert process.stderr is not None
+            said = next(line for line in iter(process.stderr.readline, "") if "http://" in line)
+            address = "http://" + said.split("http://")[1].split()[0]
+            with urllib.request.urlopen(f"{address}v1/users/u00/history", timeout=60) as answer:
+                assert json.load(answer)["total"] == 13
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
 
 
 def test_serve_says_when_the_port_is_taken(bowerbird: Bowerbird, store: Path, model: Path) -> None:
     from bowerbird.serve.api.server import listen
 
     with listen("127.0.0.1", 0) as taken:
-        taken.listen()
         port = taken.getsockname()[1]
         done = bowerbird("serve", "--artifact", model, "--store", store, "--port", port)
     assert done.exit_code == 2 and f"127.0.0.1:{port}" in done.stderr and "--port" in done.stderr

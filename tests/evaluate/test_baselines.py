@@ -9,6 +9,7 @@ import pytest
 from tests.evaluate.world import make_store, random_store
 
 from bowerbird.evaluate import (
+    Ranking,
     check_ranking,
     fitted_baselines,
     future_cases,
@@ -25,6 +26,7 @@ from bowerbird.evaluate.baselines import (
     Markov,
     Popularity,
     RecentPopularity,
+    backfill,
 )
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import LastOut, TimeWall, View
@@ -138,7 +140,7 @@ def test_leave_last_out_does_not_count_what_others_hold_out(tmp_path):
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_markov_counts_what_follows_the_last_item(world, symmetric):
     view, earlier, _ = world
-    cases = future_cases(view, earlier)
+    cases = future_cases(view, earlier, exclude_seen=False)
     steps = np.zeros((view.n_items, view.n_items))
     log = positives(earlier)
     for user in range(view.n_users):
@@ -282,3 +284,12 @@ def test_settings_out_of_range_and_unknown_names():
     ):
         with pytest.raises(ConfigError):
             build()
+
+
+def test_backfill_keeps_scores_falling_and_skips_what_is_listed_or_seen(tmp_path):
+    store = make_store(tmp_path, [("a", 0, 1), ("a", 1, 9)], n_items=6)
+    cases = future_cases(View(store), View(store, TimeWall(5)))
+    ranking = Ranking(np.array([[4, -1, -1, -1]], np.int32), np.array([[-7.0] + [-np.inf] * 3], np.float32))
+    found = backfill(ranking, np.array([0, 4, 5, 3, 2, 1], np.int32), cases)
+    assert found.items.tolist() == [[4, 5, 3, 2]]
+    check_ranking(found, cases, 4, name="backfilled")

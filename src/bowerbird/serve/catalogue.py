@@ -5,6 +5,7 @@ Shape letters: I items of the store.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -162,7 +163,9 @@ def _fact(value: Any) -> Fact | None:
     if value is None or isinstance(value, bool):
         return None if value is None else str(value).lower()
     if isinstance(value, float):
-        return None if value != value or value in (float("inf"), float("-inf")) else round(value, 4)
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 2**53 else round(value, 4)
     if isinstance(value, int):
         return value
     text = str(value).strip()

@@ -98,7 +98,13 @@ class LiveNext:
     """
 
     def __init__(
-        self, transitions: Transitions, weights: Sequence[float], index: Index, moment: int, *, most: int = 256
+        self,
+        transitions: Transitions,
+        weights: Sequence[float],
+        index: Index,
+        moment: int,
+        *,
+        most: int = 256,
     ) -> None:
         self._transitions, self._weights = transitions, np.asarray(weights, np.float32)
         self._index, self._moment, self._most = index, moment, most

@@ -16,7 +16,7 @@ class AddressError(BowerbirdError):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to an address; port 0 picks a free one.
+    """A socket that listens on an address; port 0 picks a free one. Visitors wait until `run` serves them.
 
     Raises:
         AddressError: The port is taken, or the host is not one of this machine.
@@ -26,6 +26,7 @@ def listen(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
+        found.listen(128)
     except (OSError, OverflowError) as error:
         found.close()
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
