@@ -88,13 +88,12 @@ def measure(items: int, shape: str, requests: int, warm: int, seed: int) -> dict
         assert isinstance(identity, torch.nn.Embedding)
         _lay(identity.weight, shape, seed)
         opened = OpenPinRec(model, conditions, view)
-        before, started = _resident(), (time.perf_counter(), time.process_time())
+        started = time.perf_counter(), time.process_time()
         retriever = Retriever(opened)
         index = {
             "kind": retriever.index.kind,
             "build_seconds": time.perf_counter() - started[0],
             "build_cpu_seconds": time.process_time() - started[1],
-            "resident_mib_added": _resident() - before,
             **getattr(retriever.index, "facts", {}),
         }
         retriever.index.save(Path(folder) / "index")
