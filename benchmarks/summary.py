@@ -113,27 +113,24 @@ def ingest(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def generic(title: str) -> Callable[[dict[str, Any]], str]:
-    """A section that lists the plain figures of a file."""
-
-    def section(found: dict[str, Any]) -> str:
-        skipped = {
-            "name",
-            "version",
-            "commit",
-            "python",
-            "torch",
-            "threads",
-            "data",
-            "config",
-            "claims",
-            "details",
-        }
-        lines = [f"## {title}", "", f"Commit `{found.get('commit', '')}`.", ""]
-        lines += [f"- {key}: {_plain(value)}" for key, value in found.items() if key not in skipped]
-        return "\n".join(lines) + "\n"
-
-    return section
+def latency(found: dict[str, Any]) -> str:
+    """Latency of one recommendation by catalogue size."""
+    lines = [
+        "## Latency of one recommendation",
+        "",
+        f"Commit `{found['commit']}`. {found['protocol']}",
+        "",
+        "| items | vectors laid out | index | query vectors | p50 ms | p99 ms | processor time p50 / p99 ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for catalogue in found["catalogues"]:
+        for asked, stages in catalogue["latency_ms"].items():
+            total, processor = stages["total"], stages["total_cpu"]
+            lines.append(
+                f"| {catalogue['items']:,} | {catalogue['vectors']} | {catalogue['index']['kind']} | {asked} | "
+                f"{total['p50']:.1f} | {total['p99']:.1f} | {processor['p50']:.1f} / {processor['p99']:.1f} |"
+            )
+    return "\n".join(lines) + "\n"
 
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -143,7 +140,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pinrec_movielens": quality,
     "pinrec_beibei": quality,
     "throughput": throughput,
-    "latency": generic("Latency of one recommendation"),
+    "latency": latency,
     "ingest": ingest,
 }
 
@@ -154,16 +151,6 @@ def _cell(interval: dict[str, Any], digits: int = 4) -> str:
     if interval["low"] is None:
         return f"{interval['mean']:.{digits}f}"
     return f"{interval['mean']:.{digits}f} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.4g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(found)}" for key, found in value.items())
-    if isinstance(value, list):
-        return "; ".join(_plain(found) for found in value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def main(folder: Path = FOLDER) -> None:

@@ -138,15 +138,17 @@ def test_filters_below_the_scan_share_are_exact():
 
 
 def test_wider_filters_keep_the_recall_of_the_build():
-    vectors = clustered()
+    """The best of a tenth of the vectors lie in farther cells than the best of all."""
+    vectors = np.random.default_rng(0).normal(size=(4000, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = Index.build(vectors, kind="ivf", config=IndexConfig(recall_target=0.9, tuning_k=20))
     exact = Index.build(vectors, kind="exact")
     assert index.probes < index.facts["lists"] // 4
-    for share in (0.05, 0.2):
+    for share in (0.05, 0.1):
         allowed = np.random.default_rng(0).choice(len(vectors), size=int(share * len(vectors)), replace=False)
-        found = index.search(vectors[:50], 20, allowed=allowed).ids
-        true = exact.search(vectors[:50], 20, allowed=allowed).ids
-        assert np.mean([len(np.intersect1d(*pair)) for pair in zip(found, true, strict=True)]) >= 0.9 * 20
+        found = index.search(vectors[:50], 5, allowed=allowed).ids
+        true = exact.search(vectors[:50], 5, allowed=allowed).ids
+        assert np.mean([len(np.intersect1d(*pair)) for pair in zip(found, true, strict=True)]) >= 0.9 * 5
 
 
 def test_excluding_the_best_hits_brings_up_the_next():

@@ -67,10 +67,9 @@ class PinRecRecommender:
         if len(cases):
             live = cases.view if cases.live else cases.earlier
             window = int(cases.time.min()), int(cases.time.max())
-            trends, transitions = (
-                self.opened.trends_for(live, *window),
-                self.opened.transitions_for(live, *window),
-            )
+            trends = self.opened.trends_for(live, *window)
+            if self.opened.blend is not None:
+                transitions = self.opened.transitions_for(live, *window)
         for chunk in cases.chunks(max(1, min(1024, _CELLS // cases.n_items))):
             tokens = self.opened.histories(chunk.user, chunk.history_end, view=chunk.view)
             found = self.opened.generate(

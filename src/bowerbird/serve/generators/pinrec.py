@@ -22,7 +22,7 @@ from bowerbird.tables.view import HistoryBatch, View
 
 _STEPS = 2
 _OFFSETS = 3
-_MERGE_ABOVE = 0.99
+_MERGE_ABOVE = 0.9995
 """Nearer vectors share their budget. Kept high: below it, outcomes that a model tells apart only a little would merge,
 and weighing them would change nothing."""
 _UNASKED = 0.5
