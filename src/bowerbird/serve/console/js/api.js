@@ -1,14 +1,14 @@
 // The server, as functions. A failed answer becomes an Error whose message is for a person.
 
 async function call(path, options = {}) {
-  let answer;
+  let answer, body;
   try {
     answer = await fetch(path, { headers: { "content-type": "application/json" }, ...options });
+    body = await answer.json();
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The server does not answer. Is it still running?");
+    if (error.name === "AbortError") throw error; // also when it strikes while the body arrives
+    if (!answer) throw new Error("The server does not answer. Is it still running?");
   }
-  const body = await answer.json().catch(() => null);
   if (answer.ok && body) return body;
   throw new Error(body?.errors?.map((fault) => fault.message).join(" ") || `The server answered ${answer.status}.`);
 }
