@@ -8,6 +8,7 @@ second table, everything a user does after the wall is asked for at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ def report(
     artifacts: Sequence[Artifact], view: View, *, since: View, run: Run | None = None,
     baselines: Sequence[str] = tuple(BASELINES), limit: int = _CASES, same_session_only: bool = False,
     headline: str = "ndcg@10",
+    grids: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
 ) -> Report:  # fmt: skip
     """Measure fitted models on what ``view`` shows and ``since`` does not.
 
@@ -48,6 +50,7 @@ def report(
         limit: most cases per table.
         same_session_only: keep only next-event cases that continue a slate.
         headline: the metric that picks the best baseline.
+        grids: settings to try for the baselines; the full grids when left out.
     """
     run = run or Run(quiet=True)
     opened = [OpenPinRec.open(artifact, view) for artifact in artifacts]
@@ -59,6 +62,7 @@ def report(
         tuning,
         since,
         names=baselines,
+        grids=grids,
         metric=headline,
         on_progress=run.say,
         seeds=range(len(artifacts)),

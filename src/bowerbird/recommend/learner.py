@@ -97,9 +97,10 @@ class PinRecLearner(Learner[PinRecConfig]):
 
     def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Report:
         """The headline table, the outcome matrix and the curves of one artifact, beside all baselines."""
+        from bowerbird.evaluate.baselines import QUICK_GRIDS
         from bowerbird.recommend.evaluation import report  # plots are heavy, training never needs them
 
-        return report([artifact], view, since=since, run=run)
+        return report([artifact], view, since=since, run=run, grids=QUICK_GRIDS)
 
     def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
         """Item vectors of the retrieval space, for every item the view knows."""
