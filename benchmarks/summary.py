@@ -26,7 +26,8 @@ seeds, where several). Claims of the paper, one by one: [ledger](ledger.md).
 def quality(found: dict[str, Any]) -> str:
     """One section for a data set: every comparison of its report."""
     seconds = ", ".join(f"{s:.0f}" for s in found["training_seconds"]) or "kept from an earlier run"
-    lines = [f"## {found['data']['dataset']}", ""]
+    refit = ", fitted on everything before the test" if found["name"].endswith("_refit") else ""
+    lines = [f"## {found['data']['dataset']}{refit}", ""]
     lines += [
         f"PinRec, {len(found['seeds'])} seed(s), {found['threads']} threads, training seconds {seconds}, epochs "
         f"{found['epochs']}; commit `{found['commit']}`. {found['split']}",
@@ -135,7 +136,9 @@ def latency(found: dict[str, Any]) -> str:
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pinrec_beauty": quality,
+    "pinrec_beauty_refit": quality,
     "pinrec_sports": quality,
+    "pinrec_sports_refit": quality,
     "pinrec_globo": quality,
     "pinrec_movielens": quality,
     "pinrec_beibei": quality,
