@@ -146,7 +146,8 @@ def main() -> None:
     found.print()
     found.save(place / "report")
     write(
-        f"pinrec_{options.task}{'_refit' if options.refit else ''}", store, config=task.recipe, seeds=list(range(options.seeds)),
+        f"pinrec_{options.task}{'_refit' if options.refit else ''}", store, config=task.recipe,
+        seeds=list(range(options.seeds)),
         split=split.description, bars=_bars(task, found.blocks[0]), training_seconds=seconds,
         epochs=epochs or [best_epochs(a) for a in artifacts],
         report=found.to_dict(),
