@@ -120,11 +120,21 @@ def claim(
     }  # fmt: skip
 
 
-def run(bench: Bench, base: PinRecConfig) -> list[dict]:
-    """All claims, in order."""
-    models = {
-        arm: [bench.opened(arm, config, seed) for seed in bench.seeds] for arm, config in arms(base).items()
-    }
+class Models(dict[str, list[OpenPinRec]]):
+    """Arm -> its models, one per seed, trained when first asked for."""
+
+    def __init__(self, bench: Bench, base: PinRecConfig) -> None:
+        super().__init__()
+        self._bench, self._configs = bench, arms(base)
+
+    def __missing__(self, arm: str) -> list[OpenPinRec]:
+        self[arm] = [self._bench.opened(arm, self._configs[arm], seed) for seed in self._bench.seeds]
+        return self[arm]
+
+
+def run(bench: Bench, base: PinRecConfig, only: Sequence[str] = ()) -> list[dict]:
+    """The claims asked for (all when ``only`` is empty), in order."""
+    models = Models(bench, base)
     cases = bench.cases
 
     def lists(arm: str, plan: Plan, k: int = K) -> list[VectorLists]:
@@ -133,49 +143,58 @@ def run(bench: Bench, base: PinRecConfig) -> list[dict]:
     def unordered(answers: Sequence[VectorLists], k: int = K) -> Estimate:
         return bench.estimate([unordered_ranks(answer, cases) < k for answer in answers])
 
-    def ranked(arm: str, plan: Plan | None = None) -> Estimate:
-        answers = [PinRecRecommender(opened, arm, plan).recommend(cases, K) for opened in models[arm]]
+    def ranked(arm: str) -> Estimate:
+        answers = [PinRecRecommender(opened, arm).recommend(cases, K) for opened in models[arm]]
         return bench.estimate([target_ranks(answer, cases) < K for answer in answers])
 
-    rows: list[dict] = []
-    prior = dict.fromkeys(OUTCOMES, 1 / len(OUTCOMES))
-    six_any, two_each = Plan(steps=6), Plan(outcomes=prior, steps=2)
-    conditioned, plain = unordered(lists("outcomes", two_each)), unordered(lists("unconditioned", six_any))
-    rows.append(
-        claim("P1", "outcome conditioning beats no conditioning", "+0.6 to +3.1 %",
-              "unordered recall@10 at 6 vectors: 2 steps x 3 outcomes against 6 unconditioned steps",
-              conditioned.over(plain))
-    )  # fmt: skip
-    rows += _matrix(bench, models["outcomes"])
-    rows += _multi_token(bench, lists, unordered, models["reference"])
-    strict = ranked("outcomes")
-    for id, arm, text in (("P6", "relax_min", "min"), ("P6b", "relax_mean", "mean")):
-        rows.append(
-            claim(id, f"intra-feed relaxation ({text}) is at least as good as the strict next item", "no number",
-                  "recall@10 of one unconditioned vector", ranked(arm).over(strict))
-        )  # fmt: skip
-    rows.append(
-        claim("P7", "more negatives help", "+2.5 % random 2x, +18.3 % in-batch 12x",
-              "recall@10, 2048 random + 2048 in-batch against 64 + 64",
-              ranked("many_negatives").over(ranked("few_negatives")))
-    )  # fmt: skip
-    rows.append(
-        claim("P8", "identity tables help on top of content", "+14 %", "recall@10, content + table against content",
-              strict.over(ranked("content_only")))
-    )  # fmt: skip
-    rows.append(
-        claim("P8b", "width matters little", "-0.9 to +2.2 %", "recall@10, width 128 against 64",
-              ranked("wide").over(strict))
-    )  # fmt: skip
-    rows.append(
-        claim("P9", "logQ correction matters", "no ablation", "recall@10, in-batch negatives, with against without",
-              ranked("log_q").over(ranked("no_log_q")))
-    )  # fmt: skip
-    rows += _steps(bench, lists, unordered)
-    rows += _budgets(bench, models["outcomes"])
-    rows += _compression(bench, models["reference"])
-    rows += _coverage(bench, models)
-    return rows
+    def conditioned() -> list[dict]:
+        prior = dict.fromkeys(OUTCOMES, 1 / len(OUTCOMES))
+        both = [
+            unordered(lists("outcomes", Plan(outcomes=prior, steps=2))),
+            unordered(lists("unconditioned", Plan(steps=6))),
+        ]
+        text = "unordered recall@10 at 6 vectors: 2 steps x 3 outcomes against 6 unconditioned steps"
+        return [
+            claim(
+                "P1",
+                "outcome conditioning beats no conditioning",
+                "+0.6 to +3.1 %",
+                text,
+                both[0].over(both[1]),
+            )
+        ]
+
+    def against(
+        id: str, text: str, paper: str, test: str, arm: str, base_arm: str
+    ) -> Callable[[], list[dict]]:
+        return lambda: [claim(id, text, paper, f"recall@10, {test}", ranked(arm).over(ranked(base_arm)))]
+
+    relaxed = "intra-feed relaxation ({}) is at least as good as the strict next item"
+    tests: dict[str, Callable[[], list[dict]]] = {
+        "P1": conditioned,
+        "P2": lambda: _matrix(bench, models["outcomes"]),
+        "P3": lambda: _multi_token(bench, lists, unordered, models["reference"]),
+        "P6": against("P6", relaxed.format("min"), "no number", "min against none", "relax_min", "outcomes"),
+        "P6b": against("P6b", relaxed.format("mean"), "no number", "mean against none", "relax_mean", "outcomes"),
+        "P7": against(
+            "P7", "more negatives help", "+2.5 % random 2x, +18.3 % in-batch 12x",
+            "2048 random + 2048 in-batch against 64 + 64", "many_negatives", "few_negatives",
+        ),
+        "P8": against(
+            "P8", "identity tables help on top of content", "+14 %", "content + table against content",
+            "outcomes", "content_only",
+        ),
+        "P8b": against("P8b", "width matters little", "-0.9 to +2.2 %", "width 128 against 64", "wide", "outcomes"),
+        "P9": against(
+            "P9", "logQ correction matters", "no ablation", "in-batch negatives, with against without",
+            "log_q", "no_log_q",
+        ),
+        "P11": lambda: _steps(bench, lists, unordered),
+        "P14": lambda: _budgets(bench, models["outcomes"]),
+        "P15": lambda: _compression(bench, models["reference"]),
+        "P16": lambda: _coverage(bench, models),
+    }  # fmt: skip
+    return [row for name, test in tests.items() if not only or name in only for row in test()]
 
 
 def _matrix(bench: Bench, opened: Sequence[OpenPinRec]) -> list[dict]:
@@ -363,12 +382,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("runs/claims"), help="where trained arms are kept")
     parser.add_argument("--limit", type=int, default=None, help="most evaluation users")
+    parser.add_argument(
+        "--only", nargs="*", default=(), help="claims to test, e.g. P1 P2 (P3 covers P3 to P5)"
+    )
     options = parser.parse_args()
     store = Store.open(options.store)
     split = time_split(store)
     base = recipes.simulated()
     bench = Bench(split, range(options.seeds), options.work, limit=options.limit)
-    rows = run(bench, base)
+    rows = run(bench, base, options.only)
     write(
         "claims_simulated",
         store,
