@@ -36,8 +36,8 @@ class PinRecConfig:
         trend_half_lives_hours: time-decayed popularity counts added to the logit, one learned weight each;
             empty switches the trend off.
         trend_step_minutes: grid of the trend table.
-        transition_half_lives_hours: live next-item counts of the last item's session steps added to the logit, one
-            fitted weight each; empty switches them off. Needs ``blend_hours``.
+        transition_half_lives_hours: half-lives over which live shares of (last item, next item) inside a session are
+            averaged before they enter the logit; empty switches them off. Needs a trend and ``blend_hours``.
         blend_hours: hours at the end of the training data that the network is not trained on; the weights of its
             cosine and of the live signals are fitted on them instead. 0 keeps the weights the network learned.
         blend_cases: most events the blend is fitted on.

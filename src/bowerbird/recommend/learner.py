@@ -116,12 +116,14 @@ class PinRecLearner(Learner[PinRecConfig]):
     def _shown(self, view: View) -> View:
         """What the network may train on: all of ``view``, or what lies before the hours kept for the blend."""
         config = self.config
+        if config.transition_half_lives_hours and not (
+            config.blend_hours > 0 and config.trend_half_lives_hours
+        ):
+            raise ConfigError(
+                "transition_half_lives_hours needs blend_hours > 0 (their weight is fitted on the last hours of the "
+                "data) and trend_half_lives_hours (live popularity stands behind them). Fix: set both, e.g. 6 and 1,6"
+            )
         if config.blend_hours <= 0:
-            if config.transition_half_lives_hours:
-                raise ConfigError(
-                    "transition_half_lives_hours needs blend_hours > 0: the weights of live transitions are fitted on "
-                    "the last hours of the data. Fix: set blend_hours, e.g. 6"
-                )
             return view
         return view.narrow(TimeWall(view.end_time - int(config.blend_hours * 3_600_000)))
 

@@ -3,7 +3,8 @@
 The network's own opinion is older than the live counts and overconfident where tastes drift by the hour. So the
 final logit is
 
-    logit = cosine * (scale * <query, item>) + sum_h trends_h * trend_h + sum_h transitions_h * step_h + unseen * [new]
+    logit = cosine * (scale * <query, item>) + sum_h trends_h * trend_h
+          + share * log p(item) + steps * gain(last item, item) + unseen * [item is new]
 
 whose few weights are a softmax regression over the whole catalogue on events that the network was not trained on.
 The regression is convex; Newton's method solves it in a few passes over the data.
@@ -14,7 +15,7 @@ Shapes: R questions, I items, K weights, S barred entries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import torch
@@ -32,38 +33,34 @@ class Blend:
     Attributes:
         cosine: of the network's scaled cosine.
         trends: of each trend half-life.
-        transitions: of each transition half-life.
+        share: of the log share of all live events (see :meth:`DenseTrends.shares`).
+        steps: of the gain of live transitions (see :mod:`bowerbird.recommend.inputs.transitions`).
         unseen: added to items the network was not trained on.
     """
 
     cosine: float
     trends: tuple[float, ...]
-    transitions: tuple[float, ...]
+    share: float = 0.0
+    steps: float = 0.0
     unseen: float = 0.0
 
     def vector(self) -> Tensor:
         """float32 (K,): the weights in the order of the attributes."""
-        return torch.tensor([self.cosine, *self.trends, *self.transitions, self.unseen])
+        return torch.tensor([self.cosine, *self.trends, self.share, self.steps, self.unseen])
 
     def like(self, weights_K: Tensor) -> Blend:
         """The blend of these numbers with this one's shape."""
         first, *rest = (float(w) for w in weights_K)
-        cut = len(self.trends)
-        return Blend(first, tuple(rest[:cut]), tuple(rest[cut:-1]), rest[-1])
+        return Blend(first, tuple(rest[:-3]), *rest[-3:])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {
-            "cosine": self.cosine, "trends": list(self.trends), "transitions": list(self.transitions),
-            "unseen": self.unseen,
-        }  # fmt: skip
+        return {**asdict(self), "trends": list(self.trends)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        return cls(
-            float(data["cosine"]), tuple(data["trends"]), tuple(data["transitions"]), float(data["unseen"])
-        )
+        return cls(**{**data, "trends": tuple(data["trends"])})
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
-"""What people turn to right now after an item: live, time-decayed counts of (item, next item) inside a session.
+"""What people turn to right now after an item: live, time-decayed shares of (item, next item) inside a session.
 
-The value of next item j after item l at moment t is the pointwise lift of the pair over j's own share of all steps,
-smoothed by a prior of ``kappa`` steps:
+The share of next item j after item l at moment t, averaged over half-lives, is
 
-    value = log(1 + c(l, j) * n / (kappa * c(., j)))
+    s(l, j) = c(l, j) / (c(l, .) + kappa)
 
-with c the decayed counts of steps strictly before t and n their sum. Added with weight one to the log popularity of
-j it is, up to a constant of l, the log of the Dirichlet-smoothed probability of j after l, and it is zero for every
-pair that never happened: the table is as sparse as the log.
+with c the decayed counts of steps strictly before t. What it adds to the logit of j, on top of the log of j's share of
+all live events p(j), is the gain
+
+    gain = log(1 + rho * s(l, j) / p(j))
+
+so that with weights of one the two are the log of the interpolated chain p(j) + rho * s(l, j) (Jelinek-Mercer). The
+gain is zero for every pair that never happened: the table is as sparse as the log.
 
 Shapes: R questions, X answers over all questions, I items, H half-lives.
 """
@@ -22,8 +25,10 @@ from numpy.typing import NDArray
 
 from bowerbird.tables.view import TrendTable, View
 
-KAPPA = 30.0
+KAPPA = 5.0
 """Steps of the prior: an item with fewer live steps behind it mostly follows popularity."""
+RHO = 4.0
+"""How much the chain counts for one part of popularity."""
 
 _STEP_MS = 60_000
 _FORGOTTEN = 12
@@ -38,16 +43,20 @@ class Successors:
 
     Attributes:
         row: int64 (X,), the question. item: int64 (X,), distinct inside a question.
-        value_XH: float32, at least 0, one column per half-life.
+        share_X: float32 in (0, 1), the smoothed live share of this step among all steps away from the last item.
     """
 
     row: NDArray[np.int64]
     item: NDArray[np.int64]
-    value_XH: NDArray[np.float32]
+    share_X: NDArray[np.float32]
+
+    def gain(self, popularity_X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (X,): see above. ``popularity_X`` is each answer's share of all live events, above 0."""
+        return np.log1p(RHO * self.share_X / popularity_X).astype(np.float32)
 
 
 class Transitions:
-    """Live transition values of a view.
+    """Live transition shares of a view.
 
     A step is two neighbouring positive events of a user with different items in the same slate (request); it happens
     at the time of the second. Where the data has no slates, all neighbours count.
@@ -77,8 +86,7 @@ class Transitions:
             return TrendTable(chunks, n_items=max(1, size), half_lives_ms=half_lives, step_ms=_STEP_MS)
 
         self._pairs = table(code, len(keys))
-        self._items = table(after, view.n_items)
-        self._total = table(np.zeros_like(after), 1)
+        self._origins = table(before, view.n_items)
 
     def after(self, last_R: NDArray[np.int64], time_R: NDArray[np.int64]) -> Successors:
         """The live next items of items at moments.
@@ -94,12 +102,10 @@ class Transitions:
         pair = np.arange(count.sum()) + np.repeat(low - np.cumsum(count) + count, count)
         pairs_XH = self._pairs.at(time_R[row], pair.astype(np.int32))
         alive = (pairs_XH > _LEAST).any(axis=1)
-        row, item, pairs_XH = row[alive], self._after[pair[alive]], pairs_XH[alive]
-        share_XH = self._items.at(time_R[row], item.astype(np.int32))
-        total_RH = self._total.at(time_R, np.zeros(len(time_R), np.int32))
-        # a pair's steps are among its item's, so a share of zero meets a count of zero
-        lift_XH = pairs_XH * total_RH[row] / np.maximum(share_XH, 1e-9)
-        return Successors(row, item, np.log1p(lift_XH / self._kappa).astype(np.float32))
+        row, pair, pairs_XH = row[alive], pair[alive], pairs_XH[alive]
+        origins_RH = self._origins.at(time_R, last.astype(np.int32))
+        share_XH = pairs_XH / (origins_RH[row] + self._kappa)
+        return Successors(row, self._after[pair], share_XH.mean(axis=1))
 
 
 def _steps(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -18,6 +18,8 @@ from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import View
 
 _LARGEST_BYTES = 4 << 30
+_FLOOR = 1e-7
+"""Share of an item without live events."""
 
 
 class DenseTrends:
@@ -57,6 +59,12 @@ class DenseTrends:
     def values(self, cells_G: Tensor, ids_M: Tensor) -> Tensor:
         """(G, M, H) values of ids at grid cells."""
         return self.values_GIH[cells_G][:, ids_M]
+
+    def shares(self, cells_G: Tensor) -> Tensor:
+        """(G, I) share of every item among all live events, averaged over half-lives; a floor keeps it above 0."""
+        counts_GIH = self.values_GIH[cells_G].expm1()
+        total_G1H = counts_GIH.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        return (counts_GIH / total_G1H).mean(dim=2) + _FLOOR
 
     def pairs(self, time: Tensor, ids: Tensor) -> Tensor:
         """(..., H) value of each id at its own moment; the two have one shape."""

@@ -47,18 +47,14 @@ def fit_blend(opened: OpenPinRec, cases: Cases, *, l2: float = _PULL) -> Blend:
         cases: next events; what had happened before each may be used (see ``Cases.live``).
         l2: pull towards the model as it is.
     """
-    config = opened.config
-    start = Blend(
-        1.0,
-        tuple(opened.model.trend_weights.detach().tolist()),
-        (0.0,) * len(config.transition_half_lives_hours),
-    )
+    start = Blend(1.0, tuple(opened.model.trend_weights.detach().tolist()))
     if not len(cases):
         return start
     signals = len(start.vector())
     live = cases.view if cases.live else cases.earlier
     window = int(cases.time.min()), int(cases.time.max())
     trends, transitions = opened.trends_for(live, *window), opened.transitions_for(live, *window)
+    cut = 1 + len(start.trends)
     unseen_I = opened.model.items.unseen.float()
     # vectors do not depend on the weights: computed once
     vectors = torch.cat([_vectors(opened, chunk) for chunk in cases.chunks(1024)])
@@ -71,11 +67,15 @@ def fit_blend(opened: OpenPinRec, cases: Cases, *, l2: float = _PULL) -> Blend:
             part = vectors[number * size : number * size + len(chunk)]
             signals_KRI[0] = opened.scale * (part @ opened.vectors_IE.T)
             if trends is not None:
-                signals_KRI[1 : 1 + len(start.trends)] = trends.values_GIH[trends.cells(time_R)].movedim(2, 0)
-            if transitions is not None:
-                found = transitions.after(_last(chunk), chunk.time)
-                rows, items = torch.from_numpy(found.row), torch.from_numpy(found.item)
-                signals_KRI[1 + len(start.trends) : -1, rows, items] = torch.from_numpy(found.value_XH).T
+                cells, group = torch.unique(trends.cells(time_R), return_inverse=True)
+                signals_KRI[1:cut] = trends.values_GIH[cells].movedim(2, 0)[:, group]
+                if transitions is not None:
+                    share_RI = trends.shares(cells)[group]
+                    signals_KRI[cut] = share_RI.log()
+                    found = transitions.after(_last(chunk), chunk.time)
+                    rows, items = torch.from_numpy(found.row), torch.from_numpy(found.item)
+                    gain_X = found.gain(share_RI[rows, items].numpy())
+                    signals_KRI[cut + 1, rows, items] = torch.from_numpy(gain_X)
             signals_KRI[-1] = unseen_I
             seen = chunk.seen()
             barred = np.stack([np.repeat(np.arange(len(chunk)), np.diff(seen.offsets)), seen.items], axis=1)
@@ -90,30 +90,26 @@ class LiveNext:
     """Live next items at one moment, for an index whose scores are the rest of the logit.
 
     Args:
-        transitions: live transition values.
-        weights: one per half-life.
+        transitions: live transition shares.
+        popularity_I: share of every item among all live events at the moment.
+        weight: of the gain.
         index: whose items may come back.
         moment: int ms.
         most: next items kept of an item, those with the largest effect.
     """
 
     def __init__(
-        self,
-        transitions: Transitions,
-        weights: Sequence[float],
-        index: Index,
-        moment: int,
-        *,
+        self, transitions: Transitions, popularity_I: np.ndarray, weight: float, index: Index, moment: int, *,
         most: int = 256,
-    ) -> None:
-        self._transitions, self._weights = transitions, np.asarray(weights, np.float32)
+    ) -> None:  # fmt: skip
+        self._transitions, self._popularity_I, self._weight = transitions, popularity_I, weight
         self._index, self._moment, self._most = index, moment, most
         self._ids = np.sort(index.ids)
 
     def after(self, last_R: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Per question the ids of its live next items and what each adds to the logit."""
         found = self._transitions.after(last_R, np.full(len(last_R), self._moment, np.int64))
-        bias = found.value_XH @ self._weights
+        bias = self._weight * found.gain(self._popularity_I[found.item])
         kept = np.isin(found.item, self._ids)
         row, item, bias = found.row[kept], found.item[kept], bias[kept]
         out = []

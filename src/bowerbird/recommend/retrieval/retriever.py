@@ -64,16 +64,19 @@ class Retriever:
         bias_I = torch.zeros(len(opened.vectors_IE))
         if trends is not None:
             bias_I += trends.values_GIH[-1] @ opened.trend_weights
+            popularity_I = trends.shares(torch.tensor([-1]))[0]
+            if opened.blend is not None:
+                bias_I += opened.blend.share * popularity_I.log()
         if opened.blend is not None:
             bias_I += opened.blend.unseen * opened.model.items.unseen
         self._extra = trends is not None or opened.blend is not None
         if self._extra:
             vectors = torch.cat([vectors, bias_I[torch.from_numpy(ids), None]], dim=1)
         self.index = Index.build(vectors.numpy(), ids)
-        transitions = opened.transitions_for(opened.view, moment, moment) if opened.blend else None
-        self._next = None
-        if transitions is not None and opened.blend is not None:
-            self._next = LiveNext(transitions, opened.blend.transitions, self.index, moment)
+        self._next: LiveNext | None = None
+        steps = opened.transitions_for(opened.view, moment, moment)
+        if steps is not None and opened.blend is not None and trends is not None:
+            self._next = LiveNext(steps, popularity_I.numpy(), opened.blend.steps, self.index, moment)
 
     def fetch(
         self, tokens: Tokens, plan: Plan, k: int, *, surface: np.ndarray, time: np.ndarray,
