@@ -74,7 +74,7 @@ def globo() -> PinRecConfig:
         recent_days=1.0,
         trend_half_lives_hours=(0.25, 1.0, 6.0),
         trend_step_minutes=5.0,
-        transition_half_lives_hours=(0.5, 2.0, 8.0),
+        transition_half_lives_hours=(1.0, 6.0),
         blend_hours=6.0,
         blend_cases=3_000,
         outcome_conditioning=False,

@@ -18,7 +18,8 @@ from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.run import Run
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.inputs.blend import Blend, Questions, softmax_regression
-from bowerbird.recommend.inputs.transitions import Transitions
+from bowerbird.recommend.inputs.transitions import RHO, Transitions
+from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.learner import PinRecLearner
 from bowerbird.recommend.retrieval.generation import Plan
 from bowerbird.recommend.retrieval.opened import OpenPinRec
@@ -68,15 +69,14 @@ def test_values_equal_brute_force_over_strictly_earlier_steps(
             pair = int(log.item[n - 1]), int(log.item[n])
             weight = 0.5 ** ((now - int(log.time[n])) / (np.array(HALF_LIVES) * HOUR))
             counts[pair] = counts.get(pair, np.zeros(2)) + weight
-    total = sum(counts.values(), np.zeros(2))
     expected = {}
     for (before, after), count in counts.items():
-        share = sum((c for (_, other), c in counts.items() if other == after), np.zeros(2))
+        away = sum((c for (other, _), c in counts.items() if other == before), np.zeros(2))
         if (count > 1e-3).any():
-            expected[before, after] = np.log1p(count * total / share / KAPPA)
+            expected[before, after] = (count / (away + KAPPA)).mean()
     last = np.arange(view.n_items)
     found = Transitions(view, HALF_LIVES, kappa=KAPPA).after(last, np.full(len(last), now))
-    got = dict(zip(zip(found.row.tolist(), found.item.tolist(), strict=True), found.value_XH, strict=True))
+    got = dict(zip(zip(found.row.tolist(), found.item.tolist(), strict=True), found.share_X, strict=True))
     assert got.keys() == expected.keys()
     for pair, value in expected.items():
         np.testing.assert_allclose(got[pair], value, rtol=1e-4, atol=1e-5)
@@ -112,11 +112,24 @@ def test_the_regression_recovers_a_planted_mixture(seed: int) -> None:
     assert torch.equal(softmax_regression(list, planted, l2=1.0), planted)
 
 
+def test_shares_and_gain_are_the_log_of_the_interpolated_chain(drifting: Store) -> None:
+    """log p + gain = log(p + rho * s), with p summing to one and nothing but live events in it."""
+    view = View(drifting)
+    now = 30 * HOUR
+    trends = DenseTrends(view, (1.0, 4.0), 10.0, start=now, stop=now)
+    share_I = trends.shares(torch.tensor([0]))[0].numpy()
+    assert share_I.sum() == pytest.approx(1.0, abs=1e-4)
+    found = Transitions(view, (1.0,)).after(np.arange(12), np.full(12, now))
+    p, gain = share_I[found.item], found.gain(share_I[found.item])
+    np.testing.assert_allclose(np.log(p) + gain, np.log(p + RHO * found.share_X), atol=1e-5)
+    assert found.share_X.min() > 0 and np.bincount(found.row, found.share_X).max() < 1
+
+
 def test_a_blend_survives_json() -> None:
-    blend = Blend(0.5, (0.1, 0.2), (0.3,), -0.4)
-    assert Blend.from_dict(blend.to_dict()) == blend and blend.like(blend.vector()).trends == pytest.approx(
-        (0.1, 0.2)
-    )
+    blend = Blend(0.5, (0.1, 0.2), share=0.3, steps=0.7, unseen=-0.4)
+    assert Blend.from_dict(blend.to_dict()) == blend
+    again = blend.like(blend.vector())
+    assert again.trends == pytest.approx((0.1, 0.2)) and again.steps == pytest.approx(0.7)
 
 
 def _drifting(folder: Path) -> Store:

@@ -191,12 +191,13 @@ class OpenPinRec:
         if trends is not None:
             cells, group = torch.unique(trends.cells(time_B), return_inverse=True)
             bias_GI = trends.values_GIH[cells] @ self.trend_weights
-            if successors is not None and self.blend is not None:
+            if self.blend is not None:
                 share_GI = trends.shares(cells)
                 bias_GI += self.blend.share * share_GI.log()
-                row, item = torch.from_numpy(successors.row), torch.from_numpy(successors.item)
-                gain_X = successors.gain(share_GI[group[row], item].numpy())
-                scores_BI[row, item] += self.blend.steps * torch.from_numpy(gain_X)
+                if successors is not None:
+                    row, item = torch.from_numpy(successors.row), torch.from_numpy(successors.item)
+                    gain_X = successors.gain(share_GI[group[row], item].numpy())
+                    scores_BI[row, item] += self.blend.steps * torch.from_numpy(gain_X)
             scores_BI += bias_GI[group]
         if self.blend is not None:
             scores_BI += self.blend.unseen * self.model.items.unseen
