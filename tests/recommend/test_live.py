@@ -126,7 +126,7 @@ def test_shares_and_gain_are_the_log_of_the_interpolated_chain(drifting: Store) 
 
 
 def test_a_blend_survives_json() -> None:
-    blend = Blend(0.5, (0.1, 0.2), share=0.3, steps=0.7, unseen=-0.4)
+    blend = Blend(0.5, (0.1, 0.2), share=0.3, steps=0.7)
     assert Blend.from_dict(blend.to_dict()) == blend
     again = blend.like(blend.vector())
     assert again.trends == pytest.approx((0.1, 0.2)) and again.steps == pytest.approx(0.7)

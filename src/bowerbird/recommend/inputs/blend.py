@@ -4,7 +4,7 @@ The network's own opinion is older than the live counts and overconfident where 
 final logit is
 
     logit = cosine * (scale * <query, item>) + sum_h trends_h * trend_h
-          + share * log p(item) + steps * gain(last item, item) + unseen * [item is new]
+          + share * log p(item) + steps * gain(last item, item)
 
 whose few weights are a softmax regression over the whole catalogue on events that the network was not trained on.
 The regression is convex; Newton's method solves it in a few passes over the data.
@@ -35,23 +35,21 @@ class Blend:
         trends: of each trend half-life.
         share: of the log share of all live events (see :meth:`DenseTrends.shares`).
         steps: of the gain of live transitions (see :mod:`bowerbird.recommend.inputs.transitions`).
-        unseen: added to items the network was not trained on.
     """
 
     cosine: float
     trends: tuple[float, ...]
     share: float = 0.0
     steps: float = 0.0
-    unseen: float = 0.0
 
     def vector(self) -> Tensor:
         """float32 (K,): the weights in the order of the attributes."""
-        return torch.tensor([self.cosine, *self.trends, self.share, self.steps, self.unseen])
+        return torch.tensor([self.cosine, *self.trends, self.share, self.steps])
 
     def like(self, weights_K: Tensor) -> Blend:
         """The blend of these numbers with this one's shape."""
         first, *rest = (float(w) for w in weights_K)
-        return Blend(first, tuple(rest[:-3]), *rest[-3:])
+        return Blend(first, tuple(rest[:-2]), *rest[-2:])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -55,7 +55,7 @@ def fit_blend(opened: OpenPinRec, cases: Cases, *, l2: float = _PULL) -> Blend:
     window = int(cases.time.min()), int(cases.time.max())
     trends, transitions = opened.trends_for(live, *window), opened.transitions_for(live, *window)
     cut = 1 + len(start.trends)
-    unseen_I = opened.model.items.unseen.float()
+    # an item's newness is no signal here: new means hours old in these cases and a day old in tomorrow's
     # vectors do not depend on the weights: computed once
     vectors = torch.cat([_vectors(opened, chunk) for chunk in cases.chunks(1024)])
     size = max(1, _CELLS // (cases.n_items * signals))
@@ -76,7 +76,6 @@ def fit_blend(opened: OpenPinRec, cases: Cases, *, l2: float = _PULL) -> Blend:
                     rows, items = torch.from_numpy(found.row), torch.from_numpy(found.item)
                     gain_X = found.gain(share_RI[rows, items].numpy())
                     signals_KRI[cut + 1, rows, items] = torch.from_numpy(gain_X)
-            signals_KRI[-1] = unseen_I
             seen = chunk.seen()
             barred = np.stack([np.repeat(np.arange(len(chunk)), np.diff(seen.offsets)), seen.items], axis=1)
             target_R = torch.from_numpy(chunk.target_item[chunk.target_offsets[:-1]].astype(np.int64))

@@ -199,8 +199,6 @@ class OpenPinRec:
                     gain_X = successors.gain(share_GI[group[row], item].numpy())
                     scores_BI[row, item] += self.blend.steps * torch.from_numpy(gain_X)
             scores_BI += bias_GI[group]
-        if self.blend is not None:
-            scores_BI += self.blend.unseen * self.model.items.unseen
         return scores_BI
 
     def trends_for(self, view: View, start: int, stop: int) -> DenseTrends | None:

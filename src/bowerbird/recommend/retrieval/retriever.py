@@ -67,9 +67,7 @@ class Retriever:
             popularity_I = trends.shares(torch.tensor([-1]))[0]
             if opened.blend is not None:
                 bias_I += opened.blend.share * popularity_I.log()
-        if opened.blend is not None:
-            bias_I += opened.blend.unseen * opened.model.items.unseen
-        self._extra = trends is not None or opened.blend is not None
+        self._extra = trends is not None
         if self._extra:
             vectors = torch.cat([vectors, bias_I[torch.from_numpy(ids), None]], dim=1)
         self.index = Index.build(vectors.numpy(), ids)
