@@ -161,6 +161,6 @@ def test_nothing_to_learn_from_is_said_plainly(tmp_path: Path, tiny: PinRecConfi
 
 
 def test_item_vectors_are_emitted_under_raw_ids(cycle: Store, cycle_artifact: Artifact) -> None:
-    (signal,) = PinRecLearner(cycle_artifact and PinRecConfig()).emit(cycle_artifact, View(cycle))
+    (signal,) = PinRecLearner().emit(cycle_artifact, View(cycle))
     assert signal.entity == "item" and sorted(signal.ids) == sorted(f"i{i}" for i in range(12))
     assert signal.vectors.shape == (12, 16)
