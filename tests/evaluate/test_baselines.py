@@ -25,6 +25,7 @@ from bowerbird.evaluate.baselines import (
     ItemKNN,
     Markov,
     Popularity,
+    RecentMarkov,
     RecentPopularity,
     backfill,
 )
@@ -266,12 +267,12 @@ def test_all_baselines_tuned_and_fitted_in_one_call(world):
     cases = future_cases(valid, train)
     fitted, log = fitted_baselines(train, cases, valid, grids=SMALL, seeds=(0, 1))
     assert [model.name for model in fitted] == [
-        "Popularity", "Recent popularity", "Markov (first order)", "Item-kNN", "EASE", "iALS", "iALS",
+        "Popularity", "Recent popularity", "Markov (first order)", "Recent Markov", "Item-kNN", "EASE", "iALS", "iALS",
     ]  # fmt: skip
     assert {tuned.baseline for tuned in log} == set(BASELINES)
     chosen = {tuned.baseline: tuned.settings for tuned in log}
-    assert fitted[1].settings == chosen["recent"] and fitted[4].settings == chosen["ease"]
-    assert (fitted[5].seed, fitted[6].seed) == (0, 1)
+    assert fitted[1].settings == chosen["recent"] and fitted[5].settings == chosen["ease"]
+    assert (fitted[6].seed, fitted[7].seed) == (0, 1)
 
 
 def test_settings_out_of_range_and_unknown_names():
@@ -284,6 +285,31 @@ def test_settings_out_of_range_and_unknown_names():
     ):
         with pytest.raises(ConfigError):
             build()
+
+
+@pytest.mark.parametrize("build", [future_cases, next_event_cases])
+def test_recent_markov_counts_the_steps_of_the_window_before_each_case(world, build):
+    view, earlier, _ = world
+    cases = build(view, earlier)
+    log = positives(view if cases.live else earlier)
+    window = 150
+    found = RecentMarkov(window=window).fit(earlier).recommend(cases, 4)
+    stepped = 0
+    for case, seen in enumerate(cases.seen().lists()):
+        now = cases.time[case]
+        popular, steps = np.zeros(cases.n_items), np.zeros(cases.n_items)
+        last = cases.histories(1).item[case, 0]
+        for i in range(len(log)):
+            if not now - window <= log.time[i] < now:
+                continue
+            popular[log.item[i]] += 1
+            same = i and log.user[i - 1] == log.user[i] and log.item[i - 1] != log.item[i]
+            steps[log.item[i]] += bool(same and log.item[i - 1] == last)
+        scores = steps + popular / (popular.max() + 1)
+        want = [i for i in ordered(scores, set(seen.tolist())) if scores[i] > 0][:4]
+        stepped += bool(steps.any())
+        assert found.items[case, : len(want)].tolist() == want
+    assert stepped  # else only popularity was tested
 
 
 def test_backfill_keeps_scores_falling_and_skips_what_is_listed_or_seen(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.evaluate.world import make_store, random_store
 
-from bowerbird.evaluate import future_cases, leave_last_out_cases, next_event_cases
+from bowerbird.evaluate import future_cases, in_session_cases, leave_last_out_cases, next_event_cases
 from bowerbird.evaluate.metrics import actions, popularity_buckets, warmth
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import LastOut, TimeWall, View
@@ -74,6 +74,38 @@ def test_next_event_inside_a_session(views):
     view, earlier, _ = views
     cases = next_event_cases(view, earlier, same_session_only=True, exclude_seen=False)
     assert described(cases) == [("a", 3, [0]), ("a", 4, [3])]
+
+
+def test_from_the_middle_of_a_session_on(tmp_path):
+    minute = 60_000
+    rows = [("a", 0, 0, ["click"]), ("b", 1, 0, ["click"]), ("c", 2, 0, ["click"])]
+    times = [100, 101, 103, 300, 301]  # two sessions
+    rows += [("a", item + 3, time * minute, ["click"]) for item, time in enumerate(times)]
+    rows += [("a", 5, 302 * minute, ["save"])]  # an item again
+    rows += [("b", 3, 100 * minute, ["click"]), ("b", 4, 200 * minute, ["click"])]  # never inside a session
+    rows += [
+        ("c", 3, 100 * minute, ["click"]),
+        ("c", 4, 110 * minute, ["hide"]),
+        ("c", 5, 111 * minute, ["click"]),
+    ]
+    rows = [(*row, f"r{place}") for place, row in enumerate(rows)]
+    store = make_store(tmp_path, rows, n_items=9)
+    view, earlier = View(store), View(store, TimeWall(50 * minute))
+    starts = set()
+    for seed in range(30):
+        cases = in_session_cases(view, earlier, seed=seed, exclude_seen=False)
+        users = cases.view.user_ids.decode(cases.user)
+        assert users == ["a", "c"] and cases.live
+        low = int(cases.time[0] // minute)
+        starts.add(low)
+        later = [item + 3 for item, time in enumerate(times) if time >= low]
+        assert cases.targets_of(0).tolist() == later + ([5] if 5 not in later else [])
+        assert cases.histories(1).time[0, 0] < cases.time[0]
+        assert cases.targets_of(1).tolist() == [5] and cases.time[1] == 111 * minute
+    assert starts == {101, 103, 301, 302}
+    saved = cases.target_actions[cases.target_item == 5][0]
+    assert saved & 2  # the save is joined to the item
+    assert not len(in_session_cases(view, earlier, gap_ms=minute // 2))
 
 
 def test_sessions_are_found_when_they_interleave(tmp_path):

@@ -30,7 +30,8 @@ def test_the_head_is_a_perceptron_on_the_concatenation(residual: bool) -> None:
     weight = torch.cat([made.hidden.weight, *(table.weight.T for table in tables(made))], dim=1)
     expected = made.out(F.gelu(F.linear(torch.cat([h, *hots], dim=1), weight, made.hidden.bias)))
     if residual:
-        expected = expected + made.skip(h)
+        gate = 1 + sum(table.weight[code] for table, code in zip(gates(made), codes, strict=True))
+        expected = expected + made.skip(gate * h)
     out = made(h, *codes)
     torch.testing.assert_close(out, F.normalize(expected, dim=1), atol=1e-5, rtol=0)
     torch.testing.assert_close(out.norm(dim=1), torch.ones(5), atol=1e-6, rtol=0)
@@ -38,6 +39,19 @@ def test_the_head_is_a_perceptron_on_the_concatenation(residual: bool) -> None:
 
 def tables(made: OutcomeHead) -> list[torch.nn.Embedding]:
     return [made.action, made.surface, made.offset]  # type: ignore[list-item]
+
+
+def gates(made: OutcomeHead) -> list[torch.nn.Embedding]:
+    return [made.action_gate, made.surface_gate, made.offset_gate]  # type: ignore[list-item]
+
+
+def test_every_condition_starts_with_the_same_linear_path() -> None:
+    made, h = OutcomeHead(WIDTH, WIDTH, actions=2, offsets=2), torch.randn(3, WIDTH)
+    with torch.no_grad():
+        made.out.weight.zero_()
+    for code in range(3):
+        codes = torch.full((3,), code)
+        torch.testing.assert_close(made(h, codes, None, codes), F.normalize(h, dim=1))
 
 
 def test_the_null_condition_is_the_unconditioned_head() -> None:

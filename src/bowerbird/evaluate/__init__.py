@@ -15,7 +15,12 @@ from bowerbird.evaluate.compare import Comparison, ModelResult, compare
 from bowerbird.evaluate.metrics import Generator, VectorLists, budget_ranks, target_ranks, unordered_ranks
 from bowerbird.evaluate.outcomes import OutcomeMatrix, outcome_matrix
 from bowerbird.evaluate.positives import Positives, positives
-from bowerbird.evaluate.protocols import future_cases, leave_last_out_cases, next_event_cases
+from bowerbird.evaluate.protocols import (
+    future_cases,
+    in_session_cases,
+    leave_last_out_cases,
+    next_event_cases,
+)
 from bowerbird.evaluate.ranking import (
     TIE_RULE,
     Ranking,
@@ -55,6 +60,7 @@ __all__ = [
     "drop_seen",
     "fitted_baselines",
     "future_cases",
+    "in_session_cases",
     "leave_last_out_cases",
     "next_event_cases",
     "outcome_matrix",

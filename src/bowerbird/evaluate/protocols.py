@@ -1,4 +1,4 @@
-"""The three ways to ask: leave-last-out, next event, and everything after a wall.
+"""The ways to ask: leave-last-out, next event, everything after a wall, and everything after a moment in a session.
 
 Shapes: H positive held-out rows (between two walls), C cases, T targets.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bowerbird.tables.view import HeldOut, View
 
 _SEEN_OUT = "items the user acted on before are left out of every list; a repeated item is no target"
+_SESSION_GAP_MS = 30 * 60_000
 _SEEN_IN = "items the user acted on before may be recommended again, and a repeated item is a target"
 
 
@@ -144,32 +145,8 @@ def future_cases(
     users, first = np.unique(held.user, return_index=True)
     wall_row = np.zeros(view.n_users, np.int64)
     wall_row[users] = held.row[first]
-    held = _positive_rows(held)
-    key = held.user.astype(np.int64) * view.n_items + held.item
-    unique, first, which = np.unique(key, return_index=True, return_inverse=True)
-    actions = np.zeros(len(unique), np.uint32)
-    np.bitwise_or.at(actions, which, held.actions)
-    order = np.argsort(first)  # back to the order of time inside a user
-    first, actions = first[order], actions[order]
-    user = held.user[first]
-    starts = np.flatnonzero(np.diff(user, prepend=-1))
-    item = held.item[first]
-    cases = Cases(
-        user=user[starts],
-        history_end=wall_row[user[starts]],
-        time=np.full(len(starts), earlier.end_time, np.int64),
-        surface=held.surface[first][starts],
-        target_offsets=np.append(starts, len(first)).astype(np.int64),
-        target_item=item,
-        target_actions=actions,
-        target_time=held.time[first],
-        target_surface=held.surface[first],
-        target_count=_train_counts(train or earlier)[item],
-        view=view,
-        earlier=earlier,
-        train=train or earlier,
-        protocol=_EMPTY,
-    )
+    cases = _joined_targets(_positive_rows(held), wall_row, view, earlier, train)
+    cases = replace(cases, time=np.full(len(cases), earlier.end_time, np.int64))
     return _finish(
         cases,
         Protocol(
@@ -180,6 +157,52 @@ def future_cases(
         ),
         exclude_seen=exclude_seen,
         min_history=min_history,
+        limit=limit,
+        seed=seed,
+    )
+
+
+def in_session_cases(
+    view: View,
+    earlier: View,
+    *,
+    train: View | None = None,
+    gap_ms: int = _SESSION_GAP_MS,
+    exclude_seen: bool = True,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Cases:
+    """One case a user in the middle of a session after the wall: the targets are everything they do from then on.
+
+    This is the question a feed asks when it is scrolled: what comes in seconds, minutes and days, all at once.
+
+    Args:
+        view: shows the targets.
+        earlier: the view behind the wall.
+        train: what training may read, for warm and cold; `earlier` when left out.
+        gap_ms: the history's last positive event lies at most this long before the case.
+        exclude_seen: leave items of the user's history out of lists and targets.
+        limit: sample at most this many cases.
+        seed: of the moment drawn for each user, and of that sample.
+    """
+    held = _positive_rows(view.held_out(earlier))
+    close = (np.diff(held.user, prepend=-1) == 0) & (np.diff(held.time, prepend=0) <= gap_ms)
+    inside = np.flatnonzero(close)
+    order = inside[np.lexsort((np.random.default_rng(seed).random(len(inside)), held.user[inside]))]
+    chosen = order[np.unique(held.user[order], return_index=True)[1]]
+    cut = np.full(view.n_users, np.iinfo(np.int64).max)
+    cut[held.user[chosen]] = held.row[chosen]
+    cases = _joined_targets(_kept_rows(held, held.row >= cut[held.user]), cut, view, earlier, train)
+    return _finish(
+        replace(cases, live=True),
+        Protocol(
+            name="from the middle of a session on",
+            targets="every item with a positive event of the user from a random moment inside a session on",
+            history=f"the user's positive events before it, the last one at most {gap_ms / 60_000:g} minutes old",
+            **_shared(view, earlier, exclude_seen),
+        ),
+        exclude_seen=exclude_seen,
+        min_history=1,
         limit=limit,
         seed=seed,
     )
@@ -219,6 +242,39 @@ def _keep_targets(cases: Cases, keep_T: NDArray[np.bool_]) -> Cases:
     return replace(cases, target_offsets=offsets, **kept).subset(counts > 0)
 
 
+def _joined_targets(
+    held: HeldOut, history_end: NDArray[np.int64], view: View, earlier: View, train: View | None
+) -> Cases:
+    """One case a user: every held-out row is a target, an item acted on twice is one whose actions are joined.
+
+    The moment of a case is that of its first target.
+    """
+    key = held.user.astype(np.int64) * view.n_items + held.item
+    unique, first, which = np.unique(key, return_index=True, return_inverse=True)
+    actions = np.zeros(len(unique), np.uint32)
+    np.bitwise_or.at(actions, which, held.actions)
+    order = np.argsort(first)  # back to the order of time inside a user
+    first, actions = first[order], actions[order]
+    user, item = held.user[first], held.item[first]
+    starts = np.flatnonzero(np.diff(user, prepend=-1))
+    return Cases(
+        user=user[starts],
+        history_end=history_end[user[starts]],
+        time=held.time[first][starts],
+        surface=held.surface[first][starts],
+        target_offsets=np.append(starts, len(first)).astype(np.int64),
+        target_item=item,
+        target_actions=actions,
+        target_time=held.time[first],
+        target_surface=held.surface[first],
+        target_count=_train_counts(train or earlier)[item],
+        view=view,
+        earlier=earlier,
+        train=train or earlier,
+        protocol=_EMPTY,
+    )
+
+
 def _single_targets(
     held: HeldOut, chosen: NDArray[np.int64], view: View, earlier: View, train: View | None
 ) -> Cases:
@@ -242,7 +298,11 @@ def _single_targets(
 
 
 def _positive_rows(held: HeldOut) -> HeldOut:
-    return replace(held, **{f.name: getattr(held, f.name)[held.positive] for f in fields(held)})
+    return _kept_rows(held, held.positive)
+
+
+def _kept_rows(held: HeldOut, keep: NDArray[np.bool_]) -> HeldOut:
+    return replace(held, **{f.name: getattr(held, f.name)[keep] for f in fields(held)})
 
 
 def _continues_slate(view: View, held: HeldOut) -> NDArray[np.bool_]:

@@ -14,17 +14,18 @@ from torch.nn import functional as F
 
 
 class OutcomeHead(nn.Module):
-    """unit(W h + MLP([h; action; surface; offset])).
+    """unit(W (g * h) + MLP([h; action; surface; offset])), with g = 1 + a learned vector per condition.
 
     The first layer is a sum of one projection per input, which equals a layer on their concatenation but lets one
-    hidden state be combined with many conditions cheaply.
+    hidden state be combined with many conditions cheaply. The gate g lets a condition turn the linear path, too:
+    without it the path pulls the vectors of all conditions together.
 
     Args:
         width: D.
         dim: De.
         actions, surfaces, offsets: number of codes of each condition without the unspecified one; 0 leaves the
             condition out of the network.
-        residual: add the linear path W h.
+        residual: add the linear path W (g * h).
     """
 
     def __init__(
@@ -49,6 +50,9 @@ class OutcomeHead(nn.Module):
             nn.init.eye_(self.skip.weight)
             nn.init.normal_(self.out.weight, std=0.02)
             nn.init.zeros_(self.out.bias)
+        self.action_gate = _gate(actions if residual else 0, width)
+        self.surface_gate = _gate(surfaces if residual else 0, width)
+        self.offset_gate = _gate(offsets if residual else 0, width)
 
     def forward(
         self,
@@ -63,13 +67,12 @@ class OutcomeHead(nn.Module):
             h_RD: hidden states; leading dimensions may be more than one if the codes broadcast against them.
             action_R, surface_R, offset_R: int64 condition codes; unspecified when left out.
         """
-        mixed = self.hidden(h_RD)
-        for table, codes in ((self.action, action_R), (self.surface, surface_R), (self.offset, offset_R)):
-            if table is not None:
-                mixed = mixed + (table.weight[0] if codes is None else table(codes))
+        codes = (action_R, surface_R, offset_R)
+        mixed = _conditioned(self.hidden(h_RD), (self.action, self.surface, self.offset), codes)
         out = self.out(F.gelu(mixed))
         if self.skip is not None:
-            out = out + self.skip(h_RD)
+            gates = (self.action_gate, self.surface_gate, self.offset_gate)
+            out = out + self.skip(h_RD * _conditioned(torch.ones_like(h_RD[..., :1]), gates, codes))
         return F.normalize(out.float(), dim=-1)
 
 
@@ -92,6 +95,23 @@ class ActionHeads(nn.Module):
         """Logits (..., C)."""
         hidden = F.gelu(self.hidden(h_RD)).unflatten(-1, (self.actions, self.inner))
         return (hidden * self.weight).sum(dim=-1) + self.bias
+
+
+def _conditioned(
+    start: Tensor, tables: tuple[nn.Embedding | None, ...], codes: tuple[Tensor | None, ...]
+) -> Tensor:
+    for table, code in zip(tables, codes, strict=True):
+        if table is not None:
+            start = start + (table.weight[0] if code is None else table(code))
+    return start
+
+
+def _gate(codes: int, width: int) -> nn.Embedding | None:
+    if codes == 0:
+        return None
+    table = nn.Embedding(codes + 1, width)
+    nn.init.zeros_(table.weight)  # every condition starts with the same linear path
+    return table
 
 
 def _condition(codes: int, width: int) -> nn.Embedding | None:

@@ -36,7 +36,7 @@ _INNER_SHARE = 0.1
 def report(
     artifacts: Sequence[Artifact], view: View, *, since: View, run: Run | None = None,
     baselines: Sequence[str] = tuple(BASELINES), limit: int = _CASES, same_session_only: bool = False,
-    headline: str = "ndcg@10",
+    headline: str = "ndcg@10", variants: Mapping[str, Sequence[Artifact]] | None = None,
     grids: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
 ) -> Report:  # fmt: skip
     """Measure fitted models on what ``view`` shows and ``since`` does not.
@@ -50,10 +50,15 @@ def report(
         limit: most cases per table.
         same_session_only: keep only next-event cases that continue a slate.
         headline: the metric that picks the best baseline.
+        variants: further rows, by name: models fitted otherwise (e.g. on more data), a seed each.
         grids: settings to try for the baselines; the full grids when left out.
     """
     run = run or Run(quiet=True)
     opened = [OpenPinRec.open(artifact, view) for artifact in artifacts]
+    beside = {
+        name: [OpenPinRec.open(artifact, view) for artifact in others]
+        for name, others in (variants or {}).items()
+    }
     asked = _cases(view, since, limit=limit, same_session_only=same_session_only)
     inner = inner_view(since)
     tuning = next_event_cases(since, inner, limit=2_000, same_session_only=same_session_only)
@@ -75,7 +80,7 @@ def report(
         config=dict(first.config),
     )
     for title, cases in asked.items():
-        result.add(_comparison(title, cases, opened, fitted, headline, run))
+        result.add(_comparison(title, cases, opened, beside, fitted, headline, run))
     actions = facts["conditions"]["actions"]
     if first.config["outcome_conditioning"] and len(actions) > 1:
         result.add(matrix(opened, list(asked.values())[-1], actions))
@@ -127,6 +132,7 @@ def _comparison(
     title: str,
     cases: Cases,
     opened: Sequence[OpenPinRec],
+    beside: Mapping[str, Sequence[OpenPinRec]],
     fitted: Sequence[Baseline],
     headline: str,
     run: Run,
@@ -140,6 +146,7 @@ def _comparison(
         models += [
             PinRecRecommender(o, "PinRec, outcome mix", Plan(outcomes=prior), note=note) for o in opened
         ]
+    models += [PinRecRecommender(o, name) for name, others in beside.items() for o in others]
     models += fitted
     return compare(
         models, cases, title=title, headline=headline, on_progress=lambda name: run.say(f"{title}: {name}")

@@ -1,9 +1,9 @@
-"""The baselines every report must show: popularity, recent popularity, Markov, item-kNN, EASE, iALS."""
+"""The baselines every report must show: popularity and Markov chains (of all time and recent), item-kNN, EASE, iALS."""
 
 from bowerbird.evaluate.baselines.base import Baseline, backfill
 from bowerbird.evaluate.baselines.ease import EASE
 from bowerbird.evaluate.baselines.ials import IALS
-from bowerbird.evaluate.baselines.markov import Markov
+from bowerbird.evaluate.baselines.markov import Markov, RecentMarkov
 from bowerbird.evaluate.baselines.neighbours import ItemKNN
 from bowerbird.evaluate.baselines.popularity import Popularity, RecentPopularity
 from bowerbird.evaluate.baselines.tuning import BASELINES, QUICK_GRIDS, Tuned, fitted_baselines, tune
@@ -17,6 +17,7 @@ __all__ = [
     "ItemKNN",
     "Markov",
     "Popularity",
+    "RecentMarkov",
     "RecentPopularity",
     "Tuned",
     "backfill",

@@ -53,7 +53,7 @@ class RecentPopularity(Baseline):
         if window < 1:
             raise ConfigError(f"the window of recent popularity must be at least 1 ms, not {window}")
         self.window = window
-        self.note = f"last {_duration(window)}"
+        self.note = f"last {duration(window)}"
 
     def _fit(self, log: Positives) -> None:
         """Nothing beyond the popularity that stands behind the window."""
@@ -75,6 +75,7 @@ class RecentPopularity(Baseline):
         return scores
 
 
-def _duration(window: int) -> str:
+def duration(window: int) -> str:
+    """A window in milliseconds in words: hours up to two days, then days."""
     hours = window / HOUR
     return f"{hours:g} h" if hours < 48 else f"{hours / 24:g} days"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bowerbird.evaluate.baselines.base import Baseline, settings_of
 from bowerbird.evaluate.baselines.ease import EASE
 from bowerbird.evaluate.baselines.ials import IALS
-from bowerbird.evaluate.baselines.markov import Markov
+from bowerbird.evaluate.baselines.markov import Markov, RecentMarkov
 from bowerbird.evaluate.baselines.neighbours import ItemKNN
 from bowerbird.evaluate.baselines.popularity import Popularity, RecentPopularity
 from bowerbird.evaluate.cases import Cases
@@ -29,6 +29,7 @@ BASELINES: dict[str, type[Baseline]] = {
     "popularity": Popularity,
     "recent": RecentPopularity,
     "markov": Markov,
+    "recentmarkov": RecentMarkov,
     "itemknn": ItemKNN,
     "ease": EASE,
     "ials": IALS,
