@@ -193,3 +193,21 @@ def test_dropout_repeats_with_the_generator_state_and_has_no_structure() -> None
         assert abs(float((kept.flatten()[shift:] * kept.flatten()[:-shift]).mean())) < 0.02
     x = torch.ones(3)
     assert dropout(x, 0.0) is x
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_candidates_that_see_a_part_of_the_history_equal_a_shorter_history(seed: int) -> None:
+    model, (x, lengths, candidates) = decoder(), batch([6, 2, 8, 1], n=8, k=5)
+    generator = torch.Generator().manual_seed(seed)
+    seen_BK = (torch.rand(4, 5, generator=generator) * (lengths[:, None] + 1)).long()
+    real_B = torch.randint(0, 6, (4,), generator=generator)
+    past, h_BKD = model(x, lengths, candidates, seen_BK=seen_BK, candidate_lengths_B=real_B)
+    torch.testing.assert_close(past, model(x, lengths), atol=1e-5, rtol=0)
+    for row in range(4):
+        for k in range(5):
+            if k >= real_B[row]:
+                assert h_BKD[row, k].abs().sum() == 0
+                continue
+            whole = torch.cat([x[row, : seen_BK[row, k]], candidates[row, k : k + 1]])
+            torch.testing.assert_close(h_BKD[row, k], alone(model, whole)[-1], atol=1e-5, rtol=0)

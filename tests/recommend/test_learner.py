@@ -83,7 +83,9 @@ def test_merged_lists_keep_the_ranking_contract(outcomes: Store, outcomes_artifa
     """Lists longer than the budgets hold fillers; they must still be a valid ranking."""
     cases = leave_last_out_cases(View(outcomes), View(outcomes, LastOut(1)))
     plan = Plan(outcomes={"save": 0.7, "click": 0.3}, steps=2)
-    ranking = PinRecRecommender(OpenPinRec.open(outcomes_artifact, View(outcomes)), "m", plan).recommend(cases, 16)
+    ranking = PinRecRecommender(OpenPinRec.open(outcomes_artifact, View(outcomes)), "m", plan).recommend(
+        cases, 16
+    )
     check_ranking(ranking, cases, 16, name="m")
     assert (ranking.items[:, 3] >= 0).all()
 

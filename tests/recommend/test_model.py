@@ -45,8 +45,7 @@ def test_cached_generation_equals_re_encoding_the_whole_sequence(
     found = generate(
         model,
         conditions,
-        tokens,
-        model.items(tokens.item),
+        model.read(tokens, model.items(tokens.item), room=plan.steps - 1),
         plan,
         surface_B=surface,
         time_B=now,
@@ -82,7 +81,8 @@ def test_vectors_are_unit_and_outcome_names_are_in_order(outcomes: Store, tiny: 
     model, conditions, view = _untrained(outcomes, tiny)
     tokens = history_tokens(view, np.arange(3, dtype=np.int32), None, 12, conditions)
     found = generate(
-        model, conditions, tokens, model.items(tokens.item), Plan(outcomes={"save": 1, "click": 1}, steps=2),
+        model, conditions, model.read(tokens, model.items(tokens.item), room=1),
+        Plan(outcomes={"save": 1, "click": 1}, steps=2),
         surface_B=torch.zeros(3, dtype=torch.long), time_B=torch.zeros(3, dtype=torch.long),
     )  # fmt: skip
     assert found.outcome == ["save", "click"] * 2 and found.step == [1, 1, 2, 2]

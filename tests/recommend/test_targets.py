@@ -22,6 +22,7 @@ def _batch(seed: int, rows: int = 4, n: int = 9) -> Windows:
         item=rng.integers(0, 50, (rows, n)),
         time=np.cumsum(rng.integers(0, 200_000, (rows, n)), axis=1),
         action=rng.integers(1, 3, (rows, n)),
+        deeds=rng.integers(1, 8, (rows, n)),
         surface=rng.integers(1, 3, (rows, n)),
         request=np.sort(rng.integers(-1, 3, (rows, n)), axis=1),
         lengths=rng.integers(0, n + 1, rows),

@@ -17,7 +17,7 @@ from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.targets import Windows, anchors, feed_targets, future_items, next_item, offset_edges
 from bowerbird.tables.errors import ConfigError
-from bowerbird.tables.view import View
+from bowerbird.tables.view import HistoryBatch, View
 
 _ORDER, _BUILD = 11, 12
 
@@ -28,12 +28,14 @@ class Tokens:
 
     Attributes:
         item, time, action, surface: int64 (B, N); time in ms; action and surface are condition codes.
+        deeds: int64 (B, N), everything done as a mask over the store's actions.
         lengths: int64 (B,).
     """
 
     item: Tensor
     time: Tensor
     action: Tensor
+    deeds: Tensor
     surface: Tensor
     lengths: Tensor
 
@@ -120,7 +122,7 @@ class PinRecExamples:
             if number < start or len(batches[b]) < world:
                 continue
             share = batches[b][rank::world]
-            yield self._build(share, derived(self._seed, _BUILD, epoch, number, rank))
+            yield self._build(share, derived(self._seed, _BUILD, epoch, number, rank), epoch)
 
     def _cuts(self, sizes: np.ndarray) -> np.ndarray:
         """Ends of the batches when windows of these sizes are taken in order."""
@@ -128,9 +130,11 @@ class PinRecExamples:
         count = max(1, round(int(total[-1]) / self._config.batch_positions))
         return np.unique(np.searchsorted(total, total[-1] * (np.arange(count) + 1) / count) + 1)
 
-    def _build(self, chosen: np.ndarray, rng: np.random.Generator) -> PinRecBatch:
+    def _build(self, chosen: np.ndarray, rng: np.random.Generator, epoch: int) -> PinRecBatch:
+        return self._predicting(self._gather(self._start[chosen], self._stop[chosen]), rng)
+
+    def _predicting(self, windows: Windows, rng: np.random.Generator) -> PinRecBatch:
         config = self._config
-        windows = self._gather(self._start[chosen], self._stop[chosen])
         window, position = anchors(windows.lengths, config.anchors_per_user, rng)
         if config.offset_buckets > 1:
             rows = future_items(
@@ -171,6 +175,7 @@ class PinRecExamples:
             item=spread(events.item),
             time=spread(events.time),
             action=spread(self._conditions.action_codes(events.actions)),
+            deeds=spread(events.actions.astype(np.int64)),
             surface=spread(events.surface.astype(np.int64) + 1),
             request=spread(events.request, -1),
             lengths=lengths.astype(np.int64),
@@ -179,8 +184,7 @@ class PinRecExamples:
 
 def tokens(windows: Windows) -> Tokens:
     """The model's inputs of a batch of windows."""
-    arrays = (windows.item, windows.time, windows.action, windows.surface, windows.lengths)
-    return Tokens(*(torch.from_numpy(array) for array in arrays))
+    return Tokens(**{f.name: torch.from_numpy(getattr(windows, f.name)) for f in fields(Tokens)})
 
 
 def history_tokens(
@@ -190,14 +194,23 @@ def history_tokens(
 
     Rows without any event have length 0; at least one column is always there.
     """
-    batch = view.histories(users, length, end=end)
+    return batch_tokens(view.histories(users, length, end=end), conditions)
+
+
+def batch_tokens(batch: HistoryBatch, conditions: Conditions) -> Tokens:
+    """A batch of histories as model inputs, as wide as its longest (at least one column)."""
     used = max(1, int(batch.lengths.max(initial=0)))
+
+    def column(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values.astype(np.int64))
+
     return Tokens(
-        item=torch.from_numpy(batch.item[:, :used].astype(np.int64)),
-        time=torch.from_numpy(batch.time[:, :used]),
-        action=torch.from_numpy(conditions.action_codes(batch.actions[:, :used])),
-        surface=torch.from_numpy(batch.surface[:, :used].astype(np.int64) + 1),
-        lengths=torch.from_numpy(batch.lengths.astype(np.int64)),
+        item=column(batch.item[:, :used]),
+        time=column(batch.time[:, :used]),
+        action=column(conditions.action_codes(batch.actions[:, :used])),
+        deeds=column(batch.actions[:, :used]),
+        surface=column(batch.surface[:, :used]) + 1,
+        lengths=column(batch.lengths),
     )
 
 

@@ -1,9 +1,8 @@
 """The PinRec network and its loss (arXiv 2504.10507, part A of the specification).
 
 One causal decoder reads a history of heterogeneous tokens (item, time, surface, optionally action); a head turns a
-hidden state and the conditions of a request (outcome, surface, time offset) into a point of the item space. Candidate
-tokens and action heads of UniPinRec (arXiv 2606.00422) use the same embedder, projection and decoder: a candidate is
-a token whose item vector comes from the index.
+hidden state and the conditions of a request (outcome, surface, time offset) into a point of the item space. UniPinRec
+(arXiv 2606.00422, ``recommend.ranking``) is this network with actions on its input, candidate tokens and action heads.
 
 Shapes: B rows, N history tokens, P predictions, T targets of a prediction, M negatives, D width, De item dimension.
 """
@@ -40,6 +39,9 @@ from bowerbird.recommend.inputs.trends import DenseTrends
 SPARE_POSITIONS = 32
 """Positions kept free after a full history, for generated tokens and candidates."""
 
+ACTION_WIDTH = 16
+"""Width of the actions of a token where they are appended to its other features."""
+
 _TIME_WIDTH = 32
 _LOGIT_BUDGET = 1 << 25
 """Most logits held at once in training (128 MiB of float32); larger steps are computed in row chunks."""
@@ -56,6 +58,41 @@ class Loss:
 
     total: Tensor
     weight: Tensor
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The embedded items of one training batch.
+
+    Attributes:
+        real_BN: bool, where a token stands.
+        e_BNE: vectors of the tokens, 0 at padding. e_PTE: of the targets.
+        negatives: drawn for this step.
+        positives: how many positives of all processes the draw saw.
+        others: vectors of the further ids asked for.
+    """
+
+    real_BN: Tensor
+    e_BNE: Tensor
+    e_PTE: Tensor
+    negatives: Negatives
+    positives: int
+    others: tuple[Tensor, ...]
+
+
+@dataclass
+class Encoded:
+    """Histories a decoder has read: all that generating and ranking need of them.
+
+    Attributes:
+        cache: keys and values; steps of a generation are appended to it and taken back.
+        last_BD: hidden state of each row's last token.
+        time_B: int64 ms, time of the last token.
+    """
+
+    cache: KVCache
+    last_BD: Tensor
+    time_B: Tensor
 
 
 class PinRec(nn.Module):
@@ -81,11 +118,9 @@ class PinRec(nn.Module):
         self.time = TimeEncoder(_TIME_WIDTH) if config.use_time else None
         token_width = config.item_dim + (_TIME_WIDTH if self.time is not None else 0)
         self.surface = _codes(surfaces, token_width) if config.use_surface else None
-        concat = config.input_action == "concat"
-        self.action = (
-            None if config.input_action == "none" else _codes(actions, 16 if concat else token_width)
-        )
-        self.project = nn.Linear(token_width + (16 if concat else 0), config.width)
+        self.action = self._action_input(actions, token_width)
+        self.appends_action = config.input_action == "concat"
+        self.project = nn.Linear(token_width + (ACTION_WIDTH if self.appends_action else 0), config.width)
         with (
             torch.no_grad()
         ):  # the item vector passes through unchanged at first (see OutcomeHead's linear path)
@@ -95,7 +130,7 @@ class PinRec(nn.Module):
         self.decoder = Decoder(
             DecoderConfig(
                 width=config.width, layers=config.layers, heads=config.heads, dropout=config.dropout,
-                max_positions=config.history_length + SPARE_POSITIONS,
+                max_positions=self.tokens_per_event * config.history_length + SPARE_POSITIONS,
             )
         )  # fmt: skip
         self.head = OutcomeHead(
@@ -107,6 +142,14 @@ class PinRec(nn.Module):
         self.scale = LogitScale(config.initial_scale, learned=config.learn_scale)
         self.trend_weights = nn.Parameter(torch.full((len(config.trend_half_lives_hours),), 0.5))
         self.register_buffer("log_share", log_share)
+
+    tokens_per_event = 1
+
+    def _action_input(self, actions: int, token_width: int) -> nn.Module | None:
+        """What reads the actions of history tokens: a table of condition codes, or nothing (A1.1)."""
+        if self.config.input_action == "none":
+            return None
+        return _codes(actions, ACTION_WIDTH if self.config.input_action == "concat" else token_width)
 
     # --- reading a history -------------------------------------------------------------------------------------
 
@@ -123,7 +166,7 @@ class PinRec(nn.Module):
         Args:
             e_BNE: unit item vectors; a generated vector goes in as it is.
             time_BN: int64 ms. previous_BN: time of the token before each (see :class:`bowerbird.nn.TimeEncoder`).
-            surface_BN, action_BN: int64 condition codes.
+            surface_BN: int64 condition codes. action_BN: what :meth:`actions_read` gives.
         """
         # unit vectors have entries of 1/sqrt(De): scaled up so that they start on par with the other features
         x = e_BNE * self.config.item_dim**0.5
@@ -133,21 +176,52 @@ class PinRec(nn.Module):
             x = x + self.surface(surface_BN)
         if self.action is not None:
             action = self.action(action_BN)
-            x = torch.cat([x, action], dim=-1) if self.config.input_action == "concat" else x + action
+            x = torch.cat([x, action], dim=-1) if self.appends_action else x + action
         x = self.project(x)
         p = self.config.embedding_dropout
         return F.dropout(x, p, training=True) if self.training and p else x
 
+    def actions_read(self, tokens: Tokens) -> Tensor:
+        """The actions of tokens as the input reads them: int64 (B, N), here condition codes."""
+        return tokens.action
+
+    def action_fed_back(self, code_B: Tensor, mask_B: Tensor) -> Tensor:
+        """What a generated token says it did: here the condition code it was generated for.
+
+        Args:
+            code_B: int64 condition codes. mask_B: int64 masks over the store's actions; 0 = nothing in particular.
+        """
+        return code_B
+
     def encode(self, tokens: Tokens, e_BNE: Tensor) -> Tensor:
         """Hidden states (B, N, D) of whole histories in one dense pass."""
-        x = self.token_vectors(e_BNE, tokens.time, tokens.surface, tokens.action)
-        h: Tensor = self.decoder(x, tokens.lengths)
+        h: Tensor = self.decoder(self._history(tokens, e_BNE), tokens.lengths)
         return h
 
-    def prefill(self, tokens: Tokens, e_BNE: Tensor, room: int = 0) -> tuple[Tensor, KVCache]:
-        """As :meth:`encode`, keeping the KV cache with ``room`` for generated tokens."""
-        x = self.token_vectors(e_BNE, tokens.time, tokens.surface, tokens.action)
-        return self.decoder.prefill(x, tokens.lengths, room)
+    def read(self, tokens: Tokens, e_BNE: Tensor, room: int = 0) -> Encoded:
+        """Encode histories and keep the KV cache, with ``room`` for tokens appended later.
+
+        Rows of length 0 are legal; their last hidden state is 0.
+        """
+        h_BND, cache = self.decoder.prefill(self._history(tokens, e_BNE), tokens.lengths, room)
+        rows, last_B = torch.arange(len(tokens.lengths)), (tokens.lengths - 1).clamp(min=0)
+        return Encoded(cache, h_BND[rows, last_B], tokens.time[rows, last_B])
+
+    def append(self, encoded: Encoded, tokens: Tokens, e_BSE: Tensor) -> Encoded:
+        """The histories with S more events each, encoding only those.
+
+        Args:
+            encoded: histories of at least one event whose cache has room; it is changed and must not be used again.
+            tokens: S new events per row, every row full.
+            e_BSE: their item vectors.
+        """
+        previous_BS = torch.cat([encoded.time_B[:, None], tokens.time[:, :-1]], dim=1)
+        x_BSD = self.token_vectors(e_BSE, tokens.time, tokens.surface, self.actions_read(tokens), previous_BS)
+        h_BSD = self.decoder.step(x_BSD, encoded.cache)
+        return Encoded(encoded.cache, h_BSD[:, -1], tokens.time[:, -1])
+
+    def _history(self, tokens: Tokens, e_BNE: Tensor) -> Tensor:
+        return self.token_vectors(e_BNE, tokens.time, tokens.surface, self.actions_read(tokens))
 
     def trend_bias(self, time_R: Tensor, ids_M: Tensor) -> tuple[Tensor, Tensor]:
         """The trend's part of the logits.
@@ -172,33 +246,47 @@ class PinRec(nn.Module):
             batch: windows and predictions on this model's device.
             rng: draws the negatives.
         """
+        vectors = self.vectors(batch, rng)
+        h_BND = self.encode(batch.tokens, vectors.e_BNE)
+        return self.item_loss(batch, vectors, h_BND)
+
+    def vectors(self, batch: PinRecBatch, rng: torch.Generator, *others: Tensor) -> Vectors:
+        """Embed every item of a batch once: its tokens, targets, negatives drawn now, and other ids.
+
+        Args:
+            batch, rng: as in :meth:`loss`.
+            others: int64 ids (any shape) to embed with them.
+        """
         # the positives of all processes: two of them with half a batch each then take the step of one with all of it
         positives = gather_with_gradient(batch.target[:, 0].contiguous())
         draw = self._draw(positives, rng)
         real_BN = (
             torch.arange(batch.tokens.item.shape[1], device=draw.ids_M.device) < batch.tokens.lengths[:, None]
         )
-        targets = batch.target.clamp(min=0)
-        ids, index = torch.unique(
-            torch.cat([batch.tokens.item[real_BN], targets.reshape(-1), draw.ids_M]), return_inverse=True
-        )
+        groups = [batch.tokens.item[real_BN], batch.target.clamp(min=0), draw.ids_M, *others]
+        ids, index = torch.unique(torch.cat([group.reshape(-1) for group in groups]), return_inverse=True)
         e = self.items(ids)
-        n_tokens, n_targets = int(real_BN.sum()), targets.numel()
+        found = [
+            e[part].view(*group.shape, -1)
+            for group, part in zip(groups, index.split([group.numel() for group in groups]), strict=True)
+        ]
         e_BNE = e.new_zeros(*real_BN.shape, e.shape[1])
-        e_BNE[real_BN] = e[index[:n_tokens]]
-        e_PTE = e[index[n_tokens : n_tokens + n_targets]].view(*targets.shape, -1)
-        negatives = Negatives(draw.ids_M, e[index[n_tokens + n_targets :]], draw.log_q_M)
+        e_BNE[real_BN] = found[0]
+        negatives = Negatives(draw.ids_M, found[2], draw.log_q_M)
+        return Vectors(real_BN, e_BNE, found[1], negatives, len(positives), tuple(found[3:]))
 
-        h_BND = self.encode(batch.tokens, e_BNE)
+    def item_loss(self, batch: PinRecBatch, vectors: Vectors, h_BND: Tensor) -> Loss:
+        """The sampled softmax alone, given the hidden states of the batch's tokens."""
+        negatives, targets, real_BN = vectors.negatives, batch.target.clamp(min=0), vectors.real_BN
         h_PD = h_BND[batch.window, batch.position]
         anchor_PE = self.head(h_PD, batch.action, batch.surface, batch.offset)
         scale = self.scale()
-        positive_PT = scale * (anchor_PE[:, None] * e_PTE).sum(-1)
+        positive_PT = scale * (anchor_PE[:, None] * vectors.e_PTE).sum(-1)
         if self.config.log_q and self.config.positive_correction == "same":
-            positive_PT = positive_PT - self._expected(len(positives), targets)
+            positive_PT = positive_PT - self._expected(vectors.positives, targets)
         bias_GM = group_P = None
         if self.trends is not None:
-            bias_GM, group_P = self.trend_bias(batch.time, draw.ids_M)
+            bias_GM, group_P = self.trend_bias(batch.time, negatives.ids_M)
             own = self.trends.pairs(batch.time[:, None].expand_as(targets), targets) @ self.trend_weights
             positive_PT = positive_PT + own
         positive_PT = positive_PT.masked_fill(batch.target < 0, float("-inf"))
@@ -206,14 +294,11 @@ class PinRec(nn.Module):
         blocked_BM = None
         if self.config.mask_same_user:
             columns = negatives.locate(torch.where(real_BN, batch.tokens.item, -1))
-            blocked_BM = torch.zeros(
-                len(columns), len(draw.ids_M) + 1, dtype=torch.bool, device=columns.device
-            )
-            blocked_BM.scatter_(
-                1, torch.where(columns < 0, len(draw.ids_M), columns), True
-            )  # a spare last column
+            pool = len(negatives.ids_M)
+            blocked_BM = torch.zeros(len(columns), pool + 1, dtype=torch.bool, device=columns.device)
+            blocked_BM.scatter_(1, torch.where(columns < 0, pool, columns), True)  # a spare last column
             blocked_BM = blocked_BM[:, :-1]
-        logits = len(anchor_PE) * len(draw.ids_M)
+        logits = len(anchor_PE) * len(negatives.ids_M)
         lse_P = negative_logsumexp(
             anchor_PE,
             negatives,
@@ -223,7 +308,7 @@ class PinRec(nn.Module):
             window_R=None if blocked_BM is None else batch.window,
             bias_GM=bias_GM,
             group_R=group_P,
-            chunk_rows=None if logits <= _LOGIT_BUDGET else max(1, _LOGIT_BUDGET // len(draw.ids_M)),
+            chunk_rows=None if logits <= _LOGIT_BUDGET else max(1, _LOGIT_BUDGET // len(negatives.ids_M)),
             compute=torch.bfloat16 if torch.is_autocast_enabled(anchor_PE.device.type) else torch.float32,
         )
         loss_P = sampled_softmax(positive_PT, lse_P, self.config.relax)

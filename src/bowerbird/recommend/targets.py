@@ -43,6 +43,7 @@ class Windows:
 
     Attributes:
         item, action, surface, request: int64 (B, N); action and surface are head codes with 0 = unspecified.
+        deeds: int64 (B, N), everything done as a mask over the store's actions.
         time: int64 ms (B, N).
         lengths: int64 (B,).
     """
@@ -50,6 +51,7 @@ class Windows:
     item: np.ndarray
     time: np.ndarray
     action: np.ndarray
+    deeds: np.ndarray
     surface: np.ndarray
     request: np.ndarray
     lengths: np.ndarray

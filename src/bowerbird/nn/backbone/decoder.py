@@ -76,18 +76,22 @@ class Block(nn.Module):
     def project(self, x: Tensor, packing: Packing | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, H, N, Dh) of normalised inputs (B, N, D), or (T, D) where packed."""
         qkv = self.qkv(self.attention_norm(x))
-        if packing is not None:
-            qkv = packing.unpack(qkv)
-        batch, n, width = qkv.shape
-        qkv = qkv.view(batch, n, 3, self.heads, width // (3 * self.heads))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return self.split(qkv if packing is None else packing.unpack(qkv))
+
+    def split(self, qkv_BNF: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, H, N, Dh) of the output of ``qkv`` (B, N, 3 D)."""
+        batch, n, width = qkv_BNF.shape
+        heads = qkv_BNF.view(batch, n, 3, self.heads, width // (3 * self.heads))
+        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
     def finish(self, x: Tensor, attended_BHND: Tensor, packing: Packing | None = None) -> Tensor:
         """Add the attention output and the feed-forward branch to the residual stream (the shape of ``x``)."""
         attended = attended_BHND.transpose(1, 2).flatten(2)
-        if packing is not None:
-            attended = packing.pack(attended)
+        return self.add(x, attended if packing is None else packing.pack(attended))
+
+    def add(self, x: Tensor, attended: Tensor) -> Tensor:
+        """As :meth:`finish`, for attention outputs that have the shape of ``x`` already."""
         x = x + self._drop(self.out(attended))
         hidden = F.gelu(self.up(self.feedforward_norm(x)))
         return x + self._drop(self.down(hidden))
@@ -111,7 +115,13 @@ class Decoder(nn.Module):
                 nn.init.normal_(linear.weight, std=0.02 / (2 * config.layers) ** 0.5)
 
     def forward(
-        self, x_BND: Tensor, lengths_B: Tensor, candidates_BKD: Tensor | None = None
+        self,
+        x_BND: Tensor,
+        lengths_B: Tensor,
+        candidates_BKD: Tensor | None = None,
+        *,
+        seen_BK: Tensor | None = None,
+        candidate_lengths_B: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """The dense pass.
 
@@ -120,26 +130,38 @@ class Decoder(nn.Module):
             lengths_B: int64 (B,), real tokens per row. With padding on the right no real token ever sees a pad, so
                 only candidates depend on it; it also lets heavily padded batches be computed without the padding.
             candidates_BKD: candidate vectors.
+            seen_BK: int64, history tokens each candidate sees, at most its row's length; the whole history when left
+                out. Slates shown at different times so share one history in training.
+            candidate_lengths_B: int64 (B,), real candidates per row (right-padded); all K when left out.
 
         Returns:
             h (B, N, D); with candidates also their (B, K, D). Positions past a length are 0.
         """
         if candidates_BKD is None:
             return self._causal(x_BND, lengths_B)
-        n = x_BND.shape[1]
+        n, k = x_BND.shape[1], candidates_BKD.shape[1]
         self._check(n + 1)
-        own = self.positions(lengths_B)[:, None]
-        x = torch.cat([x_BND + self.positions.weight[:n], candidates_BKD + own], dim=1)
+        seen_BX = lengths_B[:, None] if seen_BK is None else seen_BK
+        if candidate_lengths_B is None:
+            candidate_lengths_B = torch.full_like(lengths_B, k)
+        past, new = Packing.of(lengths_B, n), Packing.of(candidate_lengths_B, k)
+        tokens = len(past.index_T)
+        x = torch.cat(
+            [past.pack(x_BND + self.positions.weight[:n]), new.pack(candidates_BKD + self.positions(seen_BX))]
+        )
         for block in self._blocks():
-            q, key, value = block.project(x)
-            past_key, past_value = key[:, :, :n], value[:, :, :n]
-            past = causal_attention(q[:, :, :n], past_key, past_value)
-            new = candidate_attention(
-                q[:, :, n:], key[:, :, n:], value[:, :, n:], past_key, past_value, lengths_B
-            )
-            x = block.finish(x, torch.cat([past, new], dim=2))
+            qkv = block.qkv(block.attention_norm(x))
+            q, key, value = block.split(past.unpack(qkv[:tokens]))
+            candidate_q, own_key, own_value = block.split(new.unpack(qkv[tokens:]))
+            read = causal_attention(q, key, value)
+            scored = candidate_attention(candidate_q, own_key, own_value, key, value, seen_BX)
+            attended = [
+                past.pack(read.transpose(1, 2).flatten(2)),
+                new.pack(scored.transpose(1, 2).flatten(2)),
+            ]
+            x = block.add(x, torch.cat(attended))
         h = self.norm(x)
-        return without_padding(h[:, :n], lengths_B), h[:, n:]
+        return past.unpack(h[:tokens]), new.unpack(h[tokens:])
 
     def prefill(self, x_BND: Tensor, lengths_B: Tensor, room: int = 0) -> tuple[Tensor, KVCache]:
         """The dense pass over a history, keeping keys and values.
@@ -192,7 +214,7 @@ class Decoder(nn.Module):
         for layer, block in enumerate(self._blocks()):
             q, key, value = block.project(x)
             keys, values = cache.read(layer, used, q.dtype)
-            x = block.finish(x, candidate_attention(q, key, value, keys, values, cache.lengths_B))
+            x = block.finish(x, candidate_attention(q, key, value, keys, values, cache.lengths_B[:, None]))
         return self.norm(x)
 
     def _causal(self, x_BND: Tensor, lengths_B: Tensor, cache: KVCache | None = None) -> Tensor:

@@ -64,6 +64,11 @@ class Conditions:
             raise ConfigError(f"outcome {name!r} is not known to this model; choose from {known}")
         return self.actions.index(name) + 1
 
+    def mask(self, name: str) -> int:
+        """The store's action mask of an outcome; 0 for the unspecified one. Raises as :meth:`action`."""
+        code = self.action(name)
+        return 1 << self.bits[code - 1] if code else 0
+
     def surface(self, name: str | None) -> int:
         """The condition code of a surface; unknown names and ``None`` are unspecified."""
         return self.surfaces.index(name) + 1 if name in self.surfaces else 0

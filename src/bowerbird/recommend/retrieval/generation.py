@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.inputs.conditions import UNSPECIFIED, Conditions
-from bowerbird.recommend.model import SPARE_POSITIONS, PinRec
+from bowerbird.recommend.model import SPARE_POSITIONS, Encoded, PinRec
 from bowerbird.tables.errors import ConfigError
 
 
@@ -73,22 +72,16 @@ class Generated:
 
 @torch.no_grad()
 def generate(
-    model: PinRec,
-    conditions: Conditions,
-    tokens: Tokens,
-    e_BNE: Tensor,
-    plan: Plan,
-    *,
-    surface_B: Tensor,
-    time_B: Tensor,
+    model: PinRec, conditions: Conditions, encoded: Encoded, plan: Plan, *, surface_B: Tensor, time_B: Tensor
 ) -> Generated:
-    """Run the loop for a batch of histories.
+    """Run the loop for a batch of encoded histories.
+
+    Generated tokens are appended to the cache and taken back, so ``encoded`` is as it was afterwards.
 
     Args:
         model: in evaluation mode.
         conditions: the model's outcome names.
-        tokens: histories of at least one event each.
-        e_BNE: their item vectors, e.g. rows of the catalogue's.
+        encoded: histories of at least one event each, with room for ``plan.steps - 1`` more tokens.
         plan: what to generate.
         surface_B: int64 surface condition codes of the requests.
         time_B: int64 ms, when each request is made.
@@ -99,14 +92,14 @@ def generate(
     plan.check(model)
     names = [name for name, share in plan.outcomes.items() if share > 0]
     actions_O = torch.tensor([conditions.action(name) for name in names])
+    masks_O = torch.tensor([conditions.mask(name) for name in names])
     shares = np.array([plan.outcomes[name] for name in names])
     feedback = np.random.default_rng(plan.seed)
     offsets_K = torch.tensor(list(plan.offsets))
-    rows = torch.arange(len(tokens.lengths))
+    rows = torch.arange(len(encoded.last_BD))
 
-    h_BND, cache = model.prefill(tokens, e_BNE, room=plan.steps - 1)
-    last = (tokens.lengths - 1).clamp(min=0)
-    h_BD, previous_B = h_BND[rows, last], tokens.time[rows, last]
+    cache, lengths_B = encoded.cache, encoded.cache.lengths_B
+    h_BD, previous_B = encoded.last_BD, encoded.time_B
     steps: list[Tensor] = []
     for step in range(plan.steps):
         vectors_BOKE = model.head(
@@ -116,11 +109,13 @@ def generate(
         if step + 1 == plan.steps:
             break
         chosen_B = torch.from_numpy(feedback.choice(len(names), size=len(rows), p=shares / shares.sum()))
+        done_B = model.action_fed_back(actions_O[chosen_B], masks_O[chosen_B])
         x_B1D = model.token_vectors(
-            vectors_BOKE[rows, chosen_B, 0][:, None], time_B[:, None], surface_B[:, None],
-            actions_O[chosen_B][:, None], previous_B[:, None],
+            vectors_BOKE[rows, chosen_B, 0][:, None], time_B[:, None], surface_B[:, None], done_B[:, None],
+            previous_B[:, None],
         )  # fmt: skip
         h_BD, previous_B = model.decoder.step(x_B1D, cache)[:, 0], time_B
+    cache.truncate(lengths_B)
     return Generated(
         torch.cat(steps, dim=1),
         outcome=[name for _ in range(plan.steps) for name in names for _ in plan.offsets],

@@ -23,7 +23,7 @@ from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.inputs.transitions import Successors, Transitions
 from bowerbird.recommend.inputs.trends import DenseTrends
-from bowerbird.recommend.model import PinRec
+from bowerbird.recommend.model import Encoded, PinRec
 from bowerbird.recommend.retrieval.generation import Generated, Plan, generate
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import View
@@ -171,8 +171,13 @@ class OpenPinRec:
 
     def generate(self, tokens: Tokens, plan: Plan, *, surface_B: Tensor, time_B: Tensor) -> Generated:
         """See :func:`bowerbird.recommend.retrieval.generation.generate`."""
-        e_BNE = self.vectors_IE[tokens.item]
-        return generate(self.model, self.conditions, tokens, e_BNE, plan, surface_B=surface_B, time_B=time_B)
+        encoded = self.encode(tokens, room=plan.steps - 1)
+        return generate(self.model, self.conditions, encoded, plan, surface_B=surface_B, time_B=time_B)
+
+    @torch.no_grad()
+    def encode(self, tokens: Tokens, *, room: int = 0) -> Encoded:
+        """Read histories once; ``room`` is for events and generated tokens appended later."""
+        return self.model.read(tokens, self.vectors_IE[tokens.item], room)
 
     @torch.no_grad()
     def logits(

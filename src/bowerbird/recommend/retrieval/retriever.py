@@ -12,12 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bowerbird.index import Index
+from bowerbird.index import Index, VectorIndexError
 from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.retrieval.budgets import Merged, compress, merge, vector_budgets
 from bowerbird.recommend.retrieval.generation import Generated, Plan
 from bowerbird.recommend.retrieval.live import LiveNext
 from bowerbird.recommend.retrieval.opened import OpenPinRec, last_items
+
+_SAME = {"exact": 1e-6, "ivf": 2.0**-11}
+"""Relative difference of two values that are the same to an index: approximate ones keep 16-bit codes."""
+_CHUNK = 1 << 16
+"""Rows compared at once."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,18 @@ class Retriever:
         opened: the model on a view.
         items: dense ids to index; every item the view knows when left out.
         moment: ms UTC of the trend; the end of the view when left out.
+        index: one that another retriever of this model built, perhaps on an earlier state of the store. It is taken
+            over: rows that would be built otherwise today (new items, changed content, the trend) are replaced in
+            memory, its files stay as they are. Built here when left out.
+
+    Raises:
+        VectorIndexError: the index has vectors of another dimension than the model.
     """
 
     def __init__(
-        self, opened: OpenPinRec, items: np.ndarray | None = None, *, moment: int | None = None
-    ) -> None:
+        self, opened: OpenPinRec, items: np.ndarray | None = None, *, moment: int | None = None,
+        index: Index | None = None,
+    ) -> None:  # fmt: skip
         self.opened = opened
         ids = np.flatnonzero(opened.view.known_items()) if items is None else np.asarray(items)
         vectors = opened.vectors_IE[torch.from_numpy(ids)] * opened.cosine_scale
@@ -70,7 +82,9 @@ class Retriever:
         self._extra = trends is not None
         if self._extra:
             vectors = torch.cat([vectors, bias_I[torch.from_numpy(ids), None]], dim=1)
-        self.index = Index.build(vectors.numpy(), ids)
+        self.index = (
+            Index.build(vectors.numpy(), ids) if index is None else _renewed(index, vectors.numpy(), ids)
+        )
         self._next: LiveNext | None = None
         steps = opened.transitions_for(opened.view, moment, moment)
         if steps is not None and opened.blend is not None and trends is not None:
@@ -134,3 +148,25 @@ class Retriever:
             vectors = np.pad(vectors, ((0, 0), (0, 1)))
         hits = self.index.search(vectors, k, allowed=allowed, exclude=[np.array([item]) for item in items])
         return hits.ids, hits.scores / self.opened.cosine_scale
+
+
+def _renewed(index: Index, vectors_NE: np.ndarray, ids: np.ndarray) -> Index:
+    """The index with exactly these rows; only those that differ from what it holds are stored anew."""
+    if index.dim != vectors_NE.shape[1]:
+        raise VectorIndexError(
+            f"the index holds vectors of dimension {index.dim}, this model makes {vectors_NE.shape[1]}: they do not "
+            "belong together. Fix: publish the model again"
+        )
+    index.remove(np.setdiff1d(index.ids, ids))
+    stale: list[np.ndarray] = []
+    for low in range(0, len(ids), _CHUNK):
+        rows = np.arange(low, min(low + _CHUNK, len(ids)))
+        held = index.places(ids[rows]) >= 0
+        stale.append(rows[~held])
+        wanted = vectors_NE[rows[held]]
+        near = np.abs(index.vectors(ids[rows[held]]) - wanted) <= _SAME[index.kind] * np.abs(wanted) + 1e-7
+        stale.append(rows[held][~near.all(axis=1)])
+    changed = np.concatenate(stale) if stale else np.empty(0, np.int64)
+    if len(changed):
+        index.add(vectors_NE[changed], ids[changed])
+    return index

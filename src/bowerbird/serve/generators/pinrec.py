@@ -11,8 +11,9 @@ from typing import Self
 import numpy as np
 import torch
 
+from bowerbird.index import Index
 from bowerbird.learn.artifact import Artifact
-from bowerbird.recommend.examples import Tokens
+from bowerbird.recommend.examples import batch_tokens
 from bowerbird.recommend.retrieval.generation import Plan
 from bowerbird.recommend.retrieval.opened import OpenPinRec
 from bowerbird.recommend.retrieval.retriever import Retriever
@@ -35,14 +36,15 @@ class PinRecGenerator:
     Args:
         opened: The model on a view.
         release: Names the artifact.
+        index: One built before for this model, see `Retriever`; built here when left out.
     """
 
     name = "pinrec"
 
-    def __init__(self, opened: OpenPinRec, release: str) -> None:
+    def __init__(self, opened: OpenPinRec, release: str, *, index: Index | None = None) -> None:
         self.release = release
         self._opened = opened
-        self._retriever = Retriever(opened)
+        self._retriever = Retriever(opened, index=index)
         config, conditions = opened.config, opened.conditions
         self.history_length = config.history_length
         actions = [name for name, n in zip(conditions.actions, conditions.counts, strict=True) if n]
@@ -55,13 +57,19 @@ class PinRecGenerator:
         self._offsets, self._offset_names = offset_codes(config.offset_buckets)
 
     @classmethod
-    def open(cls, artifact: Artifact, view: View, release: str) -> Self:
+    def open(cls, artifact: Artifact, view: View, release: str, *, index: Index | None = None) -> Self:
         """Opens an artifact for the catalogue of a view.
 
         Raises:
             ConfigError: The artifact was made from a store with other item ids.
+            VectorIndexError: The index is not of this model.
         """
-        return cls(OpenPinRec.open(artifact, view), release)
+        return cls(OpenPinRec.open(artifact, view), release, index=index)
+
+    @property
+    def index(self) -> Index:
+        """What it retrieves from: item vectors, and for models with a trend the trend of the view's end."""
+        return self._retriever.index
 
     def generate(
         self, history: HistoryBatch, outcomes: Mapping[str, float], k: int, *, surface: np.ndarray, time: np.ndarray,
@@ -70,10 +78,10 @@ class PinRecGenerator:
         """See `Generator.generate`."""
         plan = Plan(outcomes=dict(outcomes), steps=_STEPS, offsets=self._offsets, compress=_MERGE_ABOVE)
         with torch.inference_mode():
+            tokens = batch_tokens(history, self._opened.conditions)
             found = self._retriever.fetch(
-                self._tokens(history), plan, k, surface=surface.astype(np.int64) + 1, time=time, allowed=allowed,
-                exclude=exclude,
-            )  # fmt: skip
+                tokens, plan, k, surface=surface.astype(np.int64) + 1, time=time, allowed=allowed, exclude=exclude
+            )
         made = found.generated
         batch = len(found.merged)
         item, score = np.full((batch, k), -1, np.int32), np.zeros((batch, k), np.float32)
@@ -94,15 +102,6 @@ class PinRecGenerator:
         """See `Generator.similar`."""
         ids, cosines = self._retriever.similar(items, k, allowed=allowed)
         return Neighbours(ids.astype(np.int32), np.where(ids >= 0, cosines, 0.0).astype(np.float32))
-
-    def _tokens(self, history: HistoryBatch) -> Tokens:
-        return Tokens(
-            item=torch.from_numpy(history.item.astype(np.int64)),
-            time=torch.from_numpy(history.time.astype(np.int64)),
-            action=torch.from_numpy(self._opened.conditions.action_codes(history.actions)),
-            surface=torch.from_numpy(history.surface.astype(np.int64) + 1),
-            lengths=torch.from_numpy(history.lengths.astype(np.int64)),
-        )
 
 
 def offset_codes(buckets: int) -> tuple[tuple[int, ...], dict[int, str]]:

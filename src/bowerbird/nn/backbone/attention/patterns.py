@@ -38,17 +38,20 @@ def candidate_attention(
     v_BHKD: Tensor,
     past_k_BHND: Tensor,
     past_v_BHND: Tensor,
-    lengths_B: Tensor,
+    seen_BX: Tensor,
 ) -> Tensor:
-    """Each candidate sees its row's real history and itself, never another candidate; (B, H, K, Dh).
+    """Each candidate sees the first tokens of its row's history and itself, never another candidate; (B, H, K, Dh).
 
     A candidate's own key is handled apart from the history's, so the cost is N * K rather than (N + K) * K
     (arXiv 2606.00422 B2.1). The softmax runs in float32.
+
+    Args:
+        seen_BX: int64, history tokens a candidate sees: (B, K), or (B, 1) where all of a row see as many.
     """
     q_BHKD = q_BHKD * q_BHKD.shape[-1] ** -0.5
-    padding_BN = torch.arange(past_k_BHND.shape[2], device=q_BHKD.device) >= lengths_B[:, None]
+    hidden_BXN = torch.arange(past_k_BHND.shape[2], device=q_BHKD.device) >= seen_BX[..., None]
     past_BHKN = (q_BHKD @ past_k_BHND.transpose(-1, -2)).float()
-    past_BHKN = past_BHKN.masked_fill(padding_BN[:, None, None], float("-inf"))
+    past_BHKN = past_BHKN.masked_fill(hidden_BXN[:, None], float("-inf"))
     own_BHK1 = (q_BHKD * k_BHKD).sum(dim=-1, keepdim=True, dtype=torch.float32)
     weight = torch.cat([past_BHKN, own_BHK1], dim=-1).softmax(dim=-1).to(v_BHKD.dtype)
     return weight[..., :-1] @ past_v_BHND + weight[..., -1:] * v_BHKD
