@@ -73,7 +73,7 @@ def measure(items: int, shape: str, requests: int, warm: int, seed: int) -> dict
     from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
     from bowerbird.recommend.inputs.conditions import Conditions
     from bowerbird.recommend.retrieval.generation import Plan
-    from bowerbird.recommend.retrieval.opened import OpenPinRec, build_model
+    from bowerbird.recommend.retrieval.opened import OpenPinRec
     from bowerbird.recommend.retrieval.retriever import Retriever
     from bowerbird.tables.view import View
 
@@ -83,7 +83,7 @@ def measure(items: int, shape: str, requests: int, warm: int, seed: int) -> dict
         config = replace(PinRecConfig.size("s"), history_length=HISTORY)
         conditions, encoder = Conditions.of(view), CatalogueEncoder.fit(view.item_table())
         log_share = torch.full((view.n_items,), -float(np.log(items)))
-        model = build_model(config, conditions, encoder, view, log_share)
+        model = OpenPinRec.network(config, conditions, encoder, view, log_share, facts={})
         identity = model.items.identity
         assert isinstance(identity, torch.nn.Embedding)
         _lay(identity.weight, shape, seed)

@@ -110,7 +110,7 @@ def measure(view: Any, settings: Mapping[str, Any], arm: Mapping[str, Any]) -> d
     from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
     from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
     from bowerbird.recommend.inputs.conditions import Conditions
-    from bowerbird.recommend.retrieval.opened import build_model
+    from bowerbird.recommend.retrieval.opened import OpenPinRec
 
     users, positions = _mean_users(view, settings["length"])
     config = replace(
@@ -126,9 +126,9 @@ def measure(view: Any, settings: Mapping[str, Any], arm: Mapping[str, Any]) -> d
     for (item,) in view.positives.columns("item"):
         counter.update(torch.from_numpy(item.astype(np.int64)))
     torch.manual_seed(arm["seed"])
-    model = build_model(
+    model = OpenPinRec.network(
         config, conditions, CatalogueEncoder.fit(view.item_table()), view,
-        counter.log_probability(torch.arange(view.n_items)),
+        counter.log_probability(torch.arange(view.n_items)), facts={},
     )  # fmt: skip
     done = {"examples": 0, "users": 0, "slots": 0, "batches": 0}
     clock = [0.0, 0.0]

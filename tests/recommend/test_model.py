@@ -14,7 +14,7 @@ from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.model import PinRec
 from bowerbird.recommend.retrieval.generation import Plan, generate
-from bowerbird.recommend.retrieval.opened import build_model
+from bowerbird.recommend.retrieval.opened import OpenPinRec
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import View
 
@@ -24,7 +24,9 @@ def _untrained(store: Store, config: PinRecConfig) -> tuple[PinRec, Conditions, 
     torch.manual_seed(3)
     conditions = Conditions.of(view)
     share = torch.full((view.n_items,), -np.log(view.n_items))
-    model = build_model(config, conditions, CatalogueEncoder.fit(view.item_table()), view, share)
+    model = OpenPinRec.network(
+        config, conditions, CatalogueEncoder.fit(view.item_table()), view, share, facts={}
+    )
     for parameter in model.parameters():  # zero-initialised parts would hide what is wired to them
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.3)

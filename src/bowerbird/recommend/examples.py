@@ -101,6 +101,11 @@ class PinRecExamples:
         self._sizes = self._stop - self._start - 1
 
     @property
+    def view(self) -> View:
+        """What training sees."""
+        return self._view
+
+    @property
     def positions(self) -> int:
         """Positions with a successor per epoch."""
         return int(self._sizes.sum())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,15 +18,16 @@ from bowerbird.learn.contract import Learner
 from bowerbird.learn.run import Run
 from bowerbird.learn.settings import to_dict
 from bowerbird.learn.signals import Signal
-from bowerbird.learn.train import StepOutput, TrainConfig, train
+from bowerbird.learn.train import StepFunction, StepOutput, TrainConfig, train
 from bowerbird.nn import frequency_counter
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
 from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.inputs.trends import DenseTrends
+from bowerbird.recommend.model import PinRec
 from bowerbird.recommend.retrieval.live import blend_cases, fit_blend
-from bowerbird.recommend.retrieval.opened import OpenPinRec, build_model
+from bowerbird.recommend.retrieval.opened import OpenPinRec
 from bowerbird.recommend.retrieval.recommender import PinRecRecommender
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import TimeWall, View
@@ -40,6 +41,8 @@ class PinRecLearner(Learner[PinRecConfig]):
 
     name: ClassVar[str] = "pinrec"
     config_class: ClassVar[type] = PinRecConfig
+    opened_class: ClassVar[type[OpenPinRec]] = OpenPinRec
+    monitor: ClassVar[str] = "ndcg@10"
 
     def fit(self, view: View, *, valid: View | None = None, run: Run | None = None) -> Artifact:
         """See :class:`bowerbird.learn.Learner`. Validation asks for the next event of a sample of held-out rows."""
@@ -47,50 +50,49 @@ class PinRecLearner(Learner[PinRecConfig]):
         run.seed_everything()
         shown = self._shown(view)
         conditions, encoder = Conditions.of(view), CatalogueEncoder.fit(view.item_table())
-        examples = PinRecExamples(shown, self.config, conditions, seed=run.seed)
+        examples = self._examples(shown, conditions, run.seed)
         counter = frequency_counter(view.n_items)
         for (item,) in shown.positives.columns("item"):
             counter.update(torch.from_numpy(item.astype(np.int64)))
         ids = torch.arange(view.n_items)
-        model = build_model(
-            self.config, conditions, encoder, view, counter.log_probability(ids), self._trends(shown, examples)
-        )
+        facts = {
+            "version": __version__,
+            "seed": run.seed,
+            "data": view.fingerprint,
+            "wall": view.wall,
+            "conditions": conditions.to_dict(),
+            "catalogue": encoder.to_dict(),
+            "positions_per_epoch": examples.positions,
+            **self._more_facts(view),
+        }
+        model = self.opened_class.network(
+            self.config, conditions, encoder, view, counter.log_probability(ids), facts=facts,
+            trends=self._trends(shown, examples),
+        )  # fmt: skip
         model.items.unseen.copy_(counter.count(ids) == 0)
-
-        def step(batch: PinRecBatch, rng: torch.Generator) -> StepOutput:
-            loss = model.loss(batch, rng)
-            return StepOutput(loss.total, loss.weight.detach(), len(batch.window))
-
-        validate = None
-        if valid is not None:
-            cases = next_event_cases(valid, view, limit=self.config.validation_cases, seed=0)
-
-            def validate() -> dict[str, float]:
-                return _validation(OpenPinRec(model, conditions, view), cases)
-
+        self._prepare(model, examples, shown)
+        validate = None if valid is None else self._validation(model, conditions, view, valid)
         result = train(
-            model, examples, step, self._settings(), run, validate=validate, identity=shown.fingerprint
+            model,
+            examples,
+            self._step(model),
+            self._settings(),
+            run,
+            validate=validate,
+            monitor=self.monitor,
+            identity=shown.fingerprint,
         )
+        facts |= {"training": result.to_dict(), "parameters": sum(p.numel() for p in model.parameters())}
         artifact = Artifact(
             learner=self.name,
             config=to_dict(self.config),
             tensors={name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
-            facts={
-                "version": __version__,
-                "seed": run.seed,
-                "data": view.fingerprint,
-                "wall": view.wall,
-                "conditions": conditions.to_dict(),
-                "catalogue": encoder.to_dict(),
-                "training": result.to_dict(),
-                "positions_per_epoch": examples.positions,
-                "parameters": sum(p.numel() for p in model.parameters()),
-            },
+            facts=facts,
         )
         if shown is not view:
             run.say("fitting the blend of cosine and live signals")
             cases = blend_cases(view, shown, self.config.blend_cases)
-            blend = fit_blend(OpenPinRec.open(artifact, view), cases)
+            blend = fit_blend(self.opened_class.open(artifact, view), cases)
             fitted = {"blend": blend.to_dict(), "blend_cases": len(cases), "network_wall": shown.wall}
             artifact = replace(artifact, facts={**artifact.facts, **fitted})
         return artifact
@@ -104,14 +106,38 @@ class PinRecLearner(Learner[PinRecConfig]):
 
     def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
         """Item vectors of the retrieval space, for every item the view knows."""
-        opened = OpenPinRec.open(artifact, view)
+        opened = self.opened_class.open(artifact, view)
         known = np.flatnonzero(view.known_items())
         yield Signal(
-            name="pinrec_items",
+            name=f"{self.name}_items",
             entity="item",
             ids=view.item_ids.decode(known.astype(np.int32)),
             vectors=opened.vectors_IE[torch.from_numpy(known)].numpy(),
         )
+
+    # What a model with more on its input or output does differently; see ``recommend.ranking``.
+
+    def _examples(self, shown: View, conditions: Conditions, seed: int) -> PinRecExamples:
+        return PinRecExamples(shown, self.config, conditions, seed=seed)
+
+    def _more_facts(self, view: View) -> dict[str, Any]:
+        return {}
+
+    def _prepare(self, model: PinRec, examples: PinRecExamples, shown: View) -> None:
+        """Last touches before training."""
+
+    def _step(self, model: PinRec) -> StepFunction[Any]:
+        def step(batch: PinRecBatch, rng: torch.Generator) -> StepOutput:
+            loss = model.loss(batch, rng)
+            return StepOutput(loss.total, loss.weight.detach(), len(batch.window))
+
+        return step
+
+    def _validation(
+        self, model: PinRec, conditions: Conditions, view: View, valid: View
+    ) -> Callable[[], dict[str, float]]:
+        cases = next_event_cases(valid, view, limit=self.config.validation_cases, seed=0)
+        return lambda: retrieval_validation(self.opened_class(model, conditions, view), cases)
 
     def _shown(self, view: View) -> View:
         """What the network may train on: all of ``view``, or what lies before the hours kept for the blend."""
@@ -146,7 +172,7 @@ class PinRecLearner(Learner[PinRecConfig]):
         )  # fmt: skip
 
 
-def _validation(opened: OpenPinRec, cases: Cases) -> dict[str, float]:
+def retrieval_validation(opened: OpenPinRec, cases: Cases) -> dict[str, float]:
     """Next-event metrics of the unconditioned vector; the model's training trends are put back afterwards."""
     ranks = target_ranks(PinRecRecommender(opened, "validation").recommend(cases, 20), cases)
     found = ranks < 10

@@ -119,7 +119,6 @@ class PinRec(nn.Module):
         token_width = config.item_dim + (_TIME_WIDTH if self.time is not None else 0)
         self.surface = _codes(surfaces, token_width) if config.use_surface else None
         self.action = self._action_input(actions, token_width)
-        self.appends_action = config.input_action == "concat"
         self.project = nn.Linear(token_width + (ACTION_WIDTH if self.appends_action else 0), config.width)
         with (
             torch.no_grad()
@@ -144,6 +143,11 @@ class PinRec(nn.Module):
         self.register_buffer("log_share", log_share)
 
     tokens_per_event = 1
+
+    @property
+    def appends_action(self) -> bool:
+        """Whether the actions of a token stand beside its other features; else they are added to them."""
+        return self.config.input_action == "concat"
 
     def _action_input(self, actions: int, token_width: int) -> nn.Module | None:
         """What reads the actions of history tokens: a table of condition codes, or nothing (A1.1)."""
@@ -267,7 +271,7 @@ class PinRec(nn.Module):
         ids, index = torch.unique(torch.cat([group.reshape(-1) for group in groups]), return_inverse=True)
         e = self.items(ids)
         found = [
-            e[part].view(*group.shape, -1)
+            e[part].view(*group.shape, e.shape[1])
             for group, part in zip(groups, index.split([group.numel() for group in groups]), strict=True)
         ]
         e_BNE = e.new_zeros(*real_BN.shape, e.shape[1])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.settings import from_dict
-from bowerbird.nn import ItemFeatureSpec
+from bowerbird.nn import ItemFeatures, ItemFeatureSpec
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import Tokens, history_tokens
 from bowerbird.recommend.inputs.blend import Blend
@@ -31,12 +31,14 @@ from bowerbird.tables.view import View
 _EMBED_CHUNK = 16_384
 
 
-def build_model(
-    config: PinRecConfig, conditions: Conditions, encoder: CatalogueEncoder, view: View, log_share: Tensor,
-    trends: DenseTrends | None = None,
-) -> PinRec:  # fmt: skip
-    """An untrained network for the items, actions and surfaces of a view."""
-    features = encoder.encode(view.item_table())
+def item_features(
+    config: PinRecConfig, encoder: CatalogueEncoder, view: View
+) -> tuple[ItemFeatureSpec, ItemFeatures]:
+    """What the item embedder reads of a view's catalogue.
+
+    Raises:
+        ConfigError: if nothing is left to tell items apart.
+    """
     content = config.content_dim > 0
     spec = ItemFeatureSpec(
         n_items=view.n_items,
@@ -51,10 +53,7 @@ def build_model(
     )
     if not (spec.bags or spec.numbers or spec.vectors) and config.id_mode == "none":
         raise ConfigError("items have no content features and id_mode is none; set id_mode=table")
-    return PinRec(
-        config, spec, features, actions=len(conditions.actions), surfaces=len(conditions.surfaces),
-        log_share=log_share, trends=trends,
-    )  # fmt: skip
+    return spec, encoder.encode(view.item_table())
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,8 @@ class OpenPinRec:
         vectors_IE: float32 unit vectors of all items of the view.
     """
 
+    config_class: ClassVar[type[PinRecConfig]] = PinRecConfig
+
     def __init__(
         self, model: PinRec, conditions: Conditions, view: View, *, blend: Blend | None = None
     ) -> None:
@@ -103,7 +104,7 @@ class OpenPinRec:
         Raises:
             ConfigError: if the artifact was made from a store with other item ids.
         """
-        config = from_dict(PinRecConfig, artifact.config, where=artifact.learner)
+        config = from_dict(cls.config_class, artifact.config, where=artifact.learner)
         facts: Mapping[str, Any] = artifact.facts
         conditions = Conditions.from_dict(facts["conditions"])
         encoder = CatalogueEncoder.from_dict(facts["catalogue"])
@@ -125,10 +126,28 @@ class OpenPinRec:
             if config.id_mode == "table":
                 rows = tensors["items.identity.weight"]
                 tensors["items.identity.weight"] = torch.cat([rows, rows.new_zeros(extra, rows.shape[1])])
-        model = build_model(config, conditions, encoder, view, tensors["log_share"])
+        model = cls.network(config, conditions, encoder, view, tensors["log_share"], facts=facts)
         model.load_state_dict(tensors)
         blend = Blend.from_dict(facts["blend"]) if "blend" in facts else None
         return cls(model, conditions, view, blend=blend)
+
+    @classmethod
+    def network(
+        cls, config: PinRecConfig, conditions: Conditions, encoder: CatalogueEncoder, view: View, log_share: Tensor, *,
+        facts: Mapping[str, Any], trends: DenseTrends | None = None,
+    ) -> PinRec:  # fmt: skip
+        """An untrained network for the items, actions and surfaces of a view.
+
+        Args:
+            config, conditions, encoder, view: what it is made for.
+            log_share, trends: see :class:`PinRec`.
+            facts: of the artifact it will be or was saved in.
+        """
+        spec, features = item_features(config, encoder, view)
+        return PinRec(
+            config, spec, features, actions=len(conditions.actions), surfaces=len(conditions.surfaces),
+            log_share=log_share, trends=trends,
+        )  # fmt: skip
 
     @property
     def config(self) -> PinRecConfig:

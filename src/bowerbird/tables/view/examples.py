@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.store.keys import mix
 from bowerbird.tables.view.rows.histories import HistoryBatch
-from bowerbird.tables.view.rows.slates import SlateBatch
+from bowerbird.tables.view.rows.slates import SlateBatch, Slates
 from bowerbird.tables.view.view import View
 from bowerbird.tables.view.walls import Moment, TimeWall, as_wall
 
@@ -166,18 +166,32 @@ class BlendedExamples:
             if len(places):
                 yield self._batch(places, epoch)
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        """Kept candidates in this epoch's order (places in `_candidates`)."""
+    @property
+    def slates(self) -> Slates:
+        """All slates of the view; `kept` and `batch` speak of them by number."""
+        return self._slates
+
+    def kept(self, epoch: int) -> NDArray[np.int64]:
+        """int64, ascending numbers of the slates that are examples in an epoch."""
+        return self._candidates[self._kept_places(epoch)]
+
+    def batch(self, numbers: NDArray[np.int64], epoch: int) -> SlateBatch:
+        """Slates by number, each with at most `slate_size` rows drawn for this epoch."""
+        return self._slates.batch(numbers, choose=self._chosen_rows(numbers, epoch))
+
+    def _kept_places(self, epoch: int) -> NDArray[np.int64]:
         keep = self._acted.copy()
         empty = np.flatnonzero(~keep)
         first_row = self._slates.first_row[self._candidates[empty]]
         keep[empty] = _uniform(self._seed, epoch, 1, first_row) < self.keep_empty
-        kept = np.flatnonzero(keep)
-        return np.random.default_rng([self._seed, epoch, 2]).permutation(kept)
+        return np.flatnonzero(keep)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Kept candidates in this epoch's order (places in `_candidates`)."""
+        return np.random.default_rng([self._seed, epoch, 2]).permutation(self._kept_places(epoch))
 
     def _batch(self, places: NDArray[np.int64], epoch: int) -> BlendedBatch:
-        numbers = self._candidates[places]
-        slate = self._slates.batch(numbers, choose=self._chosen_rows(numbers, epoch))
+        slate = self.batch(self._candidates[places], epoch)
         history = self._view.histories(
             slate.user, self.history_length, end=slate.history_end, positives_only=self.positives_only
         )

@@ -1,0 +1,222 @@
+"""The UniPinRec network: PinRec with actions on its input, some of them masked, and a head per action.
+
+One pass reads [history | candidates]. A history token carries its item and what was done with it, or [MASK]; a
+candidate carries [MASK] always. Heads say how likely each action is at masked positions and at candidates
+(arXiv 2606.00422, B2 and B3). With a cached history only the candidates are computed.
+
+Shapes: B rows, N history tokens, K candidates, C actions of the store, D width, De item dimension, L = N, or 2 N where
+items and actions are tokens of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bowerbird.learn.processes import gather_with_gradient
+from bowerbird.nn import ActionHeads, ItemFeatures, ItemFeatureSpec
+from bowerbird.recommend.examples import Tokens
+from bowerbird.recommend.inputs.trends import DenseTrends
+from bowerbird.recommend.model import ACTION_WIDTH, Encoded, Loss, PinRec
+from bowerbird.recommend.ranking.config import UniPinRecConfig
+from bowerbird.recommend.ranking.examples import UniPinRecBatch
+
+MASK = -1
+"""The action mask of a position whose action is hidden."""
+
+
+class ActionBits(nn.Module):
+    """A multi-hot of actions plus a class for [MASK], made dense (B1): "unknown" is not "did nothing".
+
+    Args:
+        actions: C.
+        width: of the output.
+    """
+
+    def __init__(self, actions: int, width: int) -> None:
+        super().__init__()
+        self.actions = actions
+        self.dense = nn.Linear(actions + 1, width)
+
+    def forward(self, deeds_BN: Tensor) -> Tensor:
+        """(B, N, width) of int64 masks over the store's actions, or ``MASK``."""
+        return self.dense(multi_hot(deeds_BN, self.actions))
+
+
+def multi_hot(deeds_X: Tensor, actions: int) -> Tensor:
+    """float32 (X, C + 1): one entry per action; the last one alone for ``MASK``."""
+    bits = torch.arange(actions, device=deeds_X.device)
+    hidden = (deeds_X == MASK)[..., None]
+    done = ((deeds_X[..., None] >> bits) & 1).bool() & ~hidden
+    return torch.cat([done, hidden], dim=-1).float()
+
+
+@dataclass(frozen=True)
+class ActionLoss:
+    """Binary cross-entropy per action.
+
+    Attributes:
+        sum_C: 0-d sums with gradients, one per action. rows: 0-d int64 tensor, how many rows each sums.
+    """
+
+    sum_C: Tensor
+    rows: Tensor
+
+
+class UniPinRec(PinRec):
+    """See the module docstring.
+
+    Args:
+        config, spec, features, actions, surfaces, log_share, trends: as for :class:`PinRec`.
+        store_actions: C, all actions of the store, also those that a history does not hold.
+    """
+
+    action_weight: Tensor
+    action_offset: Tensor
+
+    def __init__(
+        self, config: UniPinRecConfig, spec: ItemFeatureSpec, features: ItemFeatures, *, actions: int, surfaces: int,
+        log_share: Tensor, trends: DenseTrends | None = None, store_actions: int,
+    ) -> None:  # fmt: skip
+        self.store_actions = store_actions
+        self.tokens_per_event = 2 if config.interleave else 1
+        super().__init__(
+            config, spec, features, actions=actions, surfaces=surfaces, log_share=log_share, trends=trends
+        )
+        self.uni = config
+        self.heads = ActionHeads(config.width, store_actions)
+        self.action_token = nn.Linear(ACTION_WIDTH, config.width) if config.interleave else None
+        self.register_buffer("action_weight", torch.ones(store_actions))
+        self.register_buffer("action_offset", torch.zeros(store_actions))
+
+    def _action_input(self, actions: int, token_width: int) -> nn.Module | None:
+        return ActionBits(self.store_actions, ACTION_WIDTH)
+
+    @property
+    def appends_action(self) -> bool:
+        """Actions always stand beside the item on the feature axis."""
+        return True
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def actions_read(self, tokens: Tokens) -> Tensor:
+        """int64 (B, N) masks over the store's actions."""
+        return tokens.deeds
+
+    def action_fed_back(self, code_B: Tensor, mask_B: Tensor) -> Tensor:
+        """The action a token was generated for; one generated for nothing in particular hides its action."""
+        return torch.where(mask_B == 0, MASK, mask_B)
+
+    def encode(self, tokens: Tokens, e_BNE: Tensor) -> Tensor:
+        """Hidden states (B, N, D) that know each token's action, in one dense pass."""
+        h_BLD: Tensor = self.decoder(
+            self._stream(tokens, e_BNE, tokens.deeds), tokens.lengths * self.tokens_per_event
+        )
+        return h_BLD[:, self.tokens_per_event - 1 :: self.tokens_per_event]
+
+    def read(self, tokens: Tokens, e_BNE: Tensor, room: int = 0) -> Encoded:
+        """See :meth:`PinRec.read`; ``room`` counts events."""
+        step = self.tokens_per_event
+        lengths_B = tokens.lengths * step
+        h_BLD, cache = self.decoder.prefill(self._stream(tokens, e_BNE, tokens.deeds), lengths_B, room * step)
+        rows, last_B = torch.arange(len(lengths_B)), (tokens.lengths - 1).clamp(min=0)
+        last_BD = h_BLD[rows, (lengths_B - 1).clamp(min=0)]
+        return Encoded(cache, last_BD, tokens.time[rows, last_B])
+
+    def append(self, encoded: Encoded, tokens: Tokens, e_BSE: Tensor) -> Encoded:
+        """See :meth:`PinRec.append`."""
+        previous_BS = torch.cat([encoded.time_B[:, None], tokens.time[:, :-1]], dim=1)
+        x_BLD = self._stream(tokens, e_BSE, tokens.deeds, previous_BS)
+        return Encoded(encoded.cache, self.decoder.step(x_BLD, encoded.cache)[:, -1], tokens.time[:, -1])
+
+    def candidate_vectors(
+        self, e_BKE: Tensor, time_BK: Tensor, surface_BK: Tensor, previous_BK: Tensor
+    ) -> Tensor:
+        """Candidate tokens (B, K, D): stored item vector, [MASK], the request's time and surface (B5.1)."""
+        hidden = torch.full_like(time_BK, MASK)
+        return self.token_vectors(e_BKE, time_BK, surface_BK, hidden, previous_BK)
+
+    def rank(self, encoded: Encoded, e_BKE: Tensor, *, time_B: Tensor, surface_B: Tensor) -> Tensor:
+        """Calibrated action logits (B, K, C) of candidates against an encoded history, which is left as it was.
+
+        Args:
+            encoded: the histories; a row without events is legal.
+            e_BKE: item vectors, as the index stores them.
+            time_B: int64 ms of the requests. surface_B: int64 surface codes.
+        """
+        shape = e_BKE.shape[:2]
+        x_BKD = self.candidate_vectors(
+            e_BKE, time_B[:, None].expand(shape), surface_B[:, None].expand(shape),
+            encoded.time_B[:, None].expand(shape),
+        )  # fmt: skip
+        return self.heads(self.decoder.score(x_BKD, encoded.cache)).float() + self.action_offset
+
+    def _stream(
+        self, tokens: Tokens, e_BNE: Tensor, deeds_BN: Tensor, previous_BN: Tensor | None = None
+    ) -> Tensor:
+        """Decoder inputs (B, L, D)."""
+        if self.action_token is None:
+            return self.token_vectors(e_BNE, tokens.time, tokens.surface, deeds_BN, previous_BN)
+        hidden = torch.full_like(deeds_BN, MASK)
+        items_BND = self.token_vectors(e_BNE, tokens.time, tokens.surface, hidden, previous_BN)
+        assert self.action is not None
+        actions_BND = self.action_token(self.action(deeds_BN))
+        return torch.stack([items_BND, actions_BND], dim=2).flatten(1, 2)
+
+    # --- learning --------------------------------------------------------------------------------------------------
+
+    def joint_loss(self, batch: UniPinRecBatch, rng: torch.Generator) -> tuple[Loss, dict[str, Tensor]]:
+        """Item softmax plus action losses (B3, eq. 5).
+
+        Args:
+            batch, rng: as in :meth:`PinRec.loss`.
+
+        Returns:
+            the loss, scaled so that dividing by the summed weights of all processes gives the paper's mean; and its
+            parts as sums over the same weight, for the log.
+        """
+        candidates = batch.candidates
+        real_BK = candidates.real
+        vectors = self.vectors(batch, rng, candidates.item[real_BK])
+        e_BKE = vectors.e_BNE.new_zeros(*real_BK.shape, vectors.e_BNE.shape[-1])
+        e_BKE[real_BK] = vectors.others[0]
+        tokens, step = batch.tokens, self.tokens_per_event
+        deeds_BN = tokens.deeds if step == 2 else torch.where(batch.masked, MASK, tokens.deeds)
+        h_BLD, z_BKD = self.decoder(
+            self._stream(tokens, vectors.e_BNE, deeds_BN),
+            tokens.lengths * step,
+            self.candidate_vectors(e_BKE, candidates.time, candidates.surface, candidates.previous),
+            seen_BK=candidates.seen * step,
+            candidate_lengths_B=candidates.lengths,
+        )
+        weight = batch.weight.sum()
+        total, parts = weight.new_zeros(()), {}
+        if self.uni.retrieve:
+            item = self.item_loss(batch, vectors, h_BLD[:, step - 1 :: step])
+            total = total + item.total
+            parts["item"] = item.total.detach()
+        asked = []
+        if self.uni.rank_past:
+            # a token of its own follows with the action, so an interleaved history hides nothing and asks everywhere
+            where_BN = vectors.real_BN if step == 2 else batch.masked & vectors.real_BN
+            asked.append(("past", self._action_loss(h_BLD[:, ::step][where_BN], tokens.deeds[where_BN])))
+        if self.uni.rank_slates:
+            asked.append(("slate", self._action_loss(z_BKD[real_BK], candidates.deeds[real_BK])))
+        if asked:
+            # one process with the whole batch would divide by these: gathered, so that several take the same step
+            counts = torch.stack([weight, *(loss.rows.float() for _, loss in asked)])
+            whole = gather_with_gradient(counts[None]).sum(0)
+            for (name, loss), rows in zip(asked, whole[1:], strict=True):
+                mean = (self.action_weight * loss.sum_C).sum() / rows.clamp(min=1)
+                total = total + self.uni.action_loss * whole[0] * mean
+                parts[name] = (whole[0] * mean).detach()
+        return Loss(total, weight), parts
+
+    def _action_loss(self, h_RD: Tensor, deeds_R: Tensor) -> ActionLoss:
+        logits_RC = self.heads(h_RD).float()
+        labels_RC = multi_hot(deeds_R, self.store_actions)[:, :-1]
+        loss_RC = F.binary_cross_entropy_with_logits(logits_RC, labels_RC, reduction="none")
+        return ActionLoss(loss_RC.sum(0), torch.tensor(len(h_RD), device=h_RD.device))

@@ -1,0 +1,110 @@
+"""A fitted UniPinRec opened on a view: retrieves as PinRec does, and ranks candidates against the same encoding.
+
+Shapes: B requests, K candidates, C actions, R rows of slates, De item dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bowerbird.evaluate.slates import SlateCases
+from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
+from bowerbird.recommend.inputs.conditions import Conditions
+from bowerbird.recommend.inputs.trends import DenseTrends
+from bowerbird.recommend.model import Encoded, PinRec
+from bowerbird.recommend.ranking.config import UniPinRecConfig
+from bowerbird.recommend.ranking.model import UniPinRec
+from bowerbird.recommend.retrieval.opened import OpenPinRec, item_features
+from bowerbird.tables.errors import ConfigError
+from bowerbird.tables.view import View
+
+_ROWS = 1 << 14
+"""Rows of slates ranked at once."""
+
+
+class OpenUniPinRec(OpenPinRec):
+    """See the module docstring and :class:`OpenPinRec`."""
+
+    config_class: ClassVar[type[PinRecConfig]] = UniPinRecConfig
+
+    @classmethod
+    def network(
+        cls, config: PinRecConfig, conditions: Conditions, encoder: CatalogueEncoder, view: View, log_share: Tensor, *,
+        facts: Mapping[str, Any], trends: DenseTrends | None = None,
+    ) -> PinRec:  # fmt: skip
+        """See :meth:`OpenPinRec.network`; the number of actions is that of ``facts["store_actions"]``."""
+        assert isinstance(config, UniPinRecConfig)
+        spec, features = item_features(config, encoder, view)
+        return UniPinRec(
+            config, spec, features, actions=len(conditions.actions), surfaces=len(conditions.surfaces),
+            log_share=log_share, trends=trends, store_actions=len(facts["store_actions"]),
+        )  # fmt: skip
+
+    @property
+    def ranker(self) -> UniPinRec:
+        """The network."""
+        assert isinstance(self.model, UniPinRec)
+        return self.model
+
+    @property
+    def ranks(self) -> bool:
+        """Whether the model was trained to rank."""
+        return self.ranker.uni.rank_slates or self.ranker.uni.rank_past
+
+    @torch.no_grad()
+    def rank(self, encoded: Encoded, vectors_BKE: Tensor, *, time_B: Tensor, surface_B: Tensor) -> Tensor:
+        """Calibrated probabilities (B, K, C) of every action of the store.
+
+        Args:
+            encoded: from :meth:`OpenPinRec.encode`; left as it was.
+            vectors_BKE: float32 unit item vectors, as stored with the index.
+            time_B: int64 ms of the requests. surface_B: int64 surface codes.
+
+        Raises:
+            ConfigError: if the model was not trained to rank.
+        """
+        if not self.ranks:
+            raise ConfigError("this model was trained to retrieve only (rank_slates is off); it cannot rank")
+        return self.ranker.rank(encoded, vectors_BKE, time_B=time_B, surface_B=surface_B).sigmoid()
+
+
+class UniPinRecRanker:
+    """An opened UniPinRec as a row of a slate table (see :class:`bowerbird.evaluate.slates.Ranker`).
+
+    Args:
+        opened: the model.
+        name: its row; rankers of one name are seeds of one model.
+    """
+
+    is_baseline = False
+
+    def __init__(self, opened: OpenUniPinRec, name: str = "UniPinRec") -> None:
+        self.opened, self.name = opened, name
+
+    def score(self, cases: SlateCases) -> np.ndarray:
+        """float32 (R, C), see :class:`bowerbird.evaluate.slates.Ranker`."""
+        actions = len(cases.action_names)
+        out = np.zeros((cases.n_rows, actions), np.float32)
+        done = 0
+        for chunk in cases.chunks(_ROWS):
+            # slates one behind another may share a history; each distinct one is read once
+            key = np.stack([chunk.user.astype(np.int64), chunk.history_end], axis=1)
+            _, first, which = np.unique(key, axis=0, return_index=True, return_inverse=True)
+            tokens = self.opened.histories(chunk.user[first], chunk.history_end[first], view=chunk.view)
+            encoded = self.opened.encode(tokens)
+            rows = torch.from_numpy(which.reshape(-1))
+            each = Encoded(encoded.cache.select(rows), encoded.last_BD[rows], encoded.time_B[rows])
+            probability_SKC = self.opened.rank(
+                each, self.opened.vectors_IE[torch.from_numpy(chunk.padded(chunk.item).astype(np.int64))],
+                time_B=torch.from_numpy(chunk.time), surface_B=torch.from_numpy(chunk.surface.astype(np.int64) + 1),
+            )  # fmt: skip
+            found = probability_SKC.numpy()[chunk.mask]
+            out[done : done + len(found), : found.shape[1]] = found
+            done += len(found)
+        return out
