@@ -32,6 +32,8 @@ class Candidates:
             it, and the surface code of the request.
         seen: int64 (B, K), history tokens the candidate may attend to.
         deeds: int64 (B, K), what was done with it as a mask over the store's actions: the label.
+        weight: float32 (B, K), rows of all slates that this one stands for: slates without any action are thinned out
+            in training and the kept ones weigh more, so that probabilities stay those of the platform (B8).
         lengths: int64 (B,), real candidates.
     """
 
@@ -41,6 +43,7 @@ class Candidates:
     surface: Tensor
     seen: Tensor
     deeds: Tensor
+    weight: Tensor
     lengths: Tensor
 
     @property
@@ -142,14 +145,16 @@ class UniPinRecExamples(PinRecExamples):
         width = max(1, int(lengths.max(initial=0)))
         column = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
-        def spread(values_R: np.ndarray) -> Tensor:
-            out = np.zeros((len(chosen), width), np.int64)
+        def spread(values_R: np.ndarray, kind: type = np.int64) -> Tensor:
+            out = np.zeros((len(chosen), width), kind)
             out[owner, column] = values_R
             return torch.from_numpy(out)
 
         def per_slate(values_S: np.ndarray) -> Tensor:
             return spread(np.repeat(values_S, slates.sizes))
 
+        acted_S = self.blended.slates.actions[numbers[slate_S]] != 0
+        weight_S = np.where(acted_S, 1.0, 1.0 / max(self._uni.keep_empty, 1e-12))
         return Candidates(
             item=spread(slates.item[filled]),
             time=per_slate(slates.time),
@@ -157,5 +162,6 @@ class UniPinRecExamples(PinRecExamples):
             surface=per_slate(slates.surface.astype(np.int64) + 1),
             seen=per_slate(seen_S),
             deeds=spread(slates.actions[filled].astype(np.int64)),
+            weight=spread(np.repeat(weight_S, slates.sizes), np.float32),
             lengths=torch.from_numpy(lengths.astype(np.int64)),
         )

@@ -67,10 +67,10 @@ class UniPinRecLearner(PinRecLearner):
         # B8: rare actions weigh more, 1 / sqrt(rate), 1 on average; an action that never happens weighs nothing
         weight_C = np.where(rate_C > 0, 1 / np.sqrt(np.maximum(rate_C, 1e-6)), 0.0)
         model.action_weight.copy_(torch.from_numpy(weight_C / max(weight_C.mean(), 1e-12)))
-        model.action_offset.copy_(torch.from_numpy(examples.blended.log_odds_offset()))
         with torch.no_grad():  # heads start at the base rates, so that the first epochs are not spent on them
-            kept_C = np.clip(rate_C, 1e-4, 1 - 1e-4)
-            model.heads.bias.copy_(torch.from_numpy(np.log(kept_C / (1 - kept_C))) - model.action_offset)
+            model.heads.bias.copy_(torch.from_numpy(_log_odds(rate_C)))
+            past_C = _share(shown.positives.actions, len(rate_C))
+            model.past_bias.copy_(torch.from_numpy(_log_odds(past_C) - _log_odds(rate_C)))
         if self.uni.start_from:
             _start_from(model, Path(self.uni.start_from))
         if self.uni.freeze_items:
@@ -105,13 +105,18 @@ class UniPinRecLearner(PinRecLearner):
 def _rates(examples: UniPinRecExamples) -> np.ndarray:
     """float64 (C,): share of rows with each action over all slates, kept or not."""
     slates = examples.blended.slates
-    actions = len(examples.view.actions)
-    count, rows = np.zeros(actions), 0
-    for low in range(0, len(slates), 1 << 16):
-        masks = examples.view.take(slates.rows(np.arange(low, min(low + (1 << 16), len(slates))))).actions
-        count += ((masks[:, None] >> np.arange(actions, dtype=np.uint32)) & 1).sum(0)
-        rows += len(masks)
-    return count / max(rows, 1)
+    rows = slates.rows(np.arange(len(slates)))
+    return _share(examples.view.take(rows).actions, len(examples.view.actions))
+
+
+def _share(masks: np.ndarray, actions: int) -> np.ndarray:
+    """float64 (C,): share of action masks with each action."""
+    return np.array([((masks >> np.uint32(bit)) & 1).mean() if len(masks) else 0.0 for bit in range(actions)])
+
+
+def _log_odds(rate_C: np.ndarray) -> np.ndarray:
+    rate_C = np.clip(rate_C, 1e-4, 1 - 1e-4)
+    return np.log(rate_C / (1 - rate_C))
 
 
 def _slate_auc(opened: OpenUniPinRec, slates: SlateCases) -> float:
@@ -151,5 +156,4 @@ def _start_from(model: UniPinRec, folder: Path) -> None:
             f"start_from={folder}: {missing[0]} has another shape or is missing there. Fix: fit it with the same item "
             "settings (id_mode, id_dim, content_dim, item_dim) on the same store"
         )
-    keep = {"action_weight", "action_offset"}
-    model.load_state_dict({name: t for name, t in fits.items() if name not in keep}, strict=False)
+    model.load_state_dict({name: t for name, t in fits.items() if name != "action_weight"}, strict=False)

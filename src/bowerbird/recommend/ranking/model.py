@@ -59,11 +59,11 @@ class ActionLoss:
     """Binary cross-entropy per action.
 
     Attributes:
-        sum_C: 0-d sums with gradients, one per action. rows: 0-d int64 tensor, how many rows each sums.
+        sum_C: weighted sums with gradients, one per action. weight: 0-d, the weight of the rows.
     """
 
     sum_C: Tensor
-    rows: Tensor
+    weight: Tensor
 
 
 class UniPinRec(PinRec):
@@ -75,7 +75,6 @@ class UniPinRec(PinRec):
     """
 
     action_weight: Tensor
-    action_offset: Tensor
 
     def __init__(
         self, config: UniPinRecConfig, spec: ItemFeatureSpec, features: ItemFeatures, *, actions: int, surfaces: int,
@@ -88,9 +87,10 @@ class UniPinRec(PinRec):
         )
         self.uni = config
         self.heads = ActionHeads(config.width, store_actions)
+        # an event is in a history because something was done: its base rates are not those of what is shown
+        self.past_bias = nn.Parameter(torch.zeros(store_actions))
         self.action_token = nn.Linear(ACTION_WIDTH, config.width) if config.interleave else None
         self.register_buffer("action_weight", torch.ones(store_actions))
-        self.register_buffer("action_offset", torch.zeros(store_actions))
 
     def _action_input(self, actions: int, token_width: int) -> nn.Module | None:
         return ActionBits(self.store_actions, ACTION_WIDTH)
@@ -140,7 +140,7 @@ class UniPinRec(PinRec):
         return self.token_vectors(e_BKE, time_BK, surface_BK, hidden, previous_BK)
 
     def rank(self, encoded: Encoded, e_BKE: Tensor, *, time_B: Tensor, surface_B: Tensor) -> Tensor:
-        """Calibrated action logits (B, K, C) of candidates against an encoded history, which is left as it was.
+        """Action logits (B, K, C) of candidates against an encoded history, which is left as it was.
 
         Args:
             encoded: the histories; a row without events is legal.
@@ -152,7 +152,7 @@ class UniPinRec(PinRec):
             e_BKE, time_B[:, None].expand(shape), surface_B[:, None].expand(shape),
             encoded.time_B[:, None].expand(shape),
         )  # fmt: skip
-        return self.heads(self.decoder.score(x_BKD, encoded.cache)).float() + self.action_offset
+        return self.heads(self.decoder.score(x_BKD, encoded.cache)).float()
 
     def _stream(
         self, tokens: Tokens, e_BNE: Tensor, deeds_BN: Tensor, previous_BN: Tensor | None = None
@@ -202,21 +202,26 @@ class UniPinRec(PinRec):
         if self.uni.rank_past:
             # a token of its own follows with the action, so an interleaved history hides nothing and asks everywhere
             where_BN = vectors.real_BN if step == 2 else batch.masked & vectors.real_BN
-            asked.append(("past", self._action_loss(h_BLD[:, ::step][where_BN], tokens.deeds[where_BN])))
+            past_RC = self.heads(h_BLD[:, ::step][where_BN]).float() + self.past_bias
+            asked.append(("past", self._action_loss(past_RC, tokens.deeds[where_BN])))
         if self.uni.rank_slates:
-            asked.append(("slate", self._action_loss(z_BKD[real_BK], candidates.deeds[real_BK])))
+            shown_RC = self.heads(z_BKD[real_BK]).float()
+            asked.append(
+                ("slate", self._action_loss(shown_RC, candidates.deeds[real_BK], candidates.weight[real_BK]))
+            )
         if asked:
             # one process with the whole batch would divide by these: gathered, so that several take the same step
-            counts = torch.stack([weight, *(loss.rows.float() for _, loss in asked)])
-            whole = gather_with_gradient(counts[None]).sum(0)
+            weights = torch.stack([weight, *(loss.weight for _, loss in asked)])
+            whole = gather_with_gradient(weights[None]).sum(0)
             for (name, loss), rows in zip(asked, whole[1:], strict=True):
                 mean = (self.action_weight * loss.sum_C).sum() / rows.clamp(min=1)
                 total = total + self.uni.action_loss * whole[0] * mean
                 parts[name] = (whole[0] * mean).detach()
         return Loss(total, weight), parts
 
-    def _action_loss(self, h_RD: Tensor, deeds_R: Tensor) -> ActionLoss:
-        logits_RC = self.heads(h_RD).float()
+    def _action_loss(self, logits_RC: Tensor, deeds_R: Tensor, weight_R: Tensor | None = None) -> ActionLoss:
         labels_RC = multi_hot(deeds_R, self.store_actions)[:, :-1]
         loss_RC = F.binary_cross_entropy_with_logits(logits_RC, labels_RC, reduction="none")
-        return ActionLoss(loss_RC.sum(0), torch.tensor(len(h_RD), device=h_RD.device))
+        if weight_R is None:
+            weight_R = loss_RC.new_ones(len(loss_RC))
+        return ActionLoss((loss_RC * weight_R[:, None]).sum(0), weight_R.sum())

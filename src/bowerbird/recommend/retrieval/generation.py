@@ -72,8 +72,9 @@ class Generated:
 
 @torch.no_grad()
 def generate(
-    model: PinRec, conditions: Conditions, encoded: Encoded, plan: Plan, *, surface_B: Tensor, time_B: Tensor
-) -> Generated:
+    model: PinRec, conditions: Conditions, encoded: Encoded, plan: Plan, *, surface_B: Tensor, time_B: Tensor,
+    shares_BO: np.ndarray | None = None,
+) -> Generated:  # fmt: skip
     """Run the loop for a batch of encoded histories.
 
     Generated tokens are appended to the cache and taken back, so ``encoded`` is as it was afterwards.
@@ -85,12 +86,15 @@ def generate(
         plan: what to generate.
         surface_B: int64 surface condition codes of the requests.
         time_B: int64 ms, when each request is made.
+        shares_BO: where requests of one batch share their budgets differently: the share of each of the plan's
+            outcomes per request. Its vectors then do not depend on the batch a request is in.
 
     Raises:
         ConfigError: if the plan does not fit the model.
     """
     plan.check(model)
-    names = [name for name, share in plan.outcomes.items() if share > 0]
+    kept = [o for o, share in enumerate(plan.outcomes.values()) if share > 0]
+    names = [list(plan.outcomes)[o] for o in kept]
     actions_O = torch.tensor([conditions.action(name) for name in names])
     masks_O = torch.tensor([conditions.mask(name) for name in names])
     shares = np.array([plan.outcomes[name] for name in names])
@@ -108,7 +112,11 @@ def generate(
         steps.append(vectors_BOKE.reshape(len(rows), -1, vectors_BOKE.shape[-1]))
         if step + 1 == plan.steps:
             break
-        chosen_B = torch.from_numpy(feedback.choice(len(names), size=len(rows), p=shares / shares.sum()))
+        if shares_BO is None:
+            chosen = feedback.choice(len(names), size=len(rows), p=shares / shares.sum())
+        else:
+            chosen = _drawn(shares_BO[:, kept], feedback.random())
+        chosen_B = torch.from_numpy(chosen)
         done_B = model.action_fed_back(actions_O[chosen_B], masks_O[chosen_B])
         x_B1D = model.token_vectors(
             vectors_BOKE[rows, chosen_B, 0][:, None], time_B[:, None], surface_B[:, None], done_B[:, None],
@@ -122,3 +130,11 @@ def generate(
         step=[step + 1 for step in range(plan.steps) for _ in names for _ in plan.offsets],
         offset=[offset for _ in range(plan.steps) for _ in names for offset in plan.offsets],
     )
+
+
+def _drawn(shares_BO: np.ndarray, u: float) -> np.ndarray:
+    """Per row the outcome at the same place ``u`` of its shares laid end to end; one without a share is never drawn."""
+    ends_BO = np.cumsum(shares_BO, axis=1)
+    reached_BO = ends_BO > u * ends_BO[:, -1:]
+    found: np.ndarray = np.argmax(reached_BO, axis=1)
+    return found
