@@ -272,7 +272,8 @@ def _multi_token(
               recall["1x8"].over(unordered(single, asked=asked)),
               extra={"budget_matched": budget["1x8"].over(budget["single"]).to_dict(), "cases": asked.summary()}),
         claim("P3b", "multi-token beats its own steps at equal vectors", "+16 % at 16 vectors",
-              "unordered recall@10 inside sessions of one model, 1 x 8 against 8 x 1", recall["1x8"].over(recall["8x1"])),
+              "unordered recall@10 inside sessions of one model, 1 x 8 against 8 x 1",
+              recall["1x8"].over(recall["8x1"])),
     ]  # fmt: skip
     ratio = float(unique["1x8"] / unique["single"])
     rows.append(
