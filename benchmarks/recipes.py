@@ -6,9 +6,10 @@ chosen on validation data only; the test split was read once per seed with the s
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.ranking.config import UniPinRecConfig
 
 
 def amazon() -> PinRecConfig:
@@ -116,3 +117,12 @@ def simulated() -> PinRecConfig:
         learning_rate=2e-3,
         patience=2,
     )
+
+
+def unified(base: PinRecConfig) -> UniPinRecConfig:
+    """A PinRec recipe as a UniPinRec one: single-token and without outcome conditions, as the paper's tables are.
+
+    Command: ``python benchmarks/claims_unipinrec.py``.
+    """
+    single = replace(base, offset_buckets=1, targets_per_anchor=1, outcome_conditioning=False)
+    return UniPinRecConfig(**asdict(single))

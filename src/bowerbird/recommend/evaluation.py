@@ -37,6 +37,7 @@ def report(
     artifacts: Sequence[Artifact], view: View, *, since: View, run: Run | None = None,
     baselines: Sequence[str] = tuple(BASELINES), limit: int = _CASES, same_session_only: bool = False,
     headline: str = "ndcg@10", variants: Mapping[str, Sequence[Artifact]] | None = None,
+    opened_class: type[OpenPinRec] = OpenPinRec, label: str = "PinRec",
     grids: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
 ) -> Report:  # fmt: skip
     """Measure fitted models on what ``view`` shows and ``since`` does not.
@@ -51,12 +52,13 @@ def report(
         same_session_only: keep only next-event cases that continue a slate.
         headline: the metric that picks the best baseline.
         variants: further rows, by name: models fitted otherwise (e.g. on more data), a seed each.
+        opened_class, label: how the artifacts are opened and what their rows are called.
         grids: settings to try for the baselines; the full grids when left out.
     """
     run = run or Run(quiet=True)
-    opened = [OpenPinRec.open(artifact, view) for artifact in artifacts]
+    opened = [opened_class.open(artifact, view) for artifact in artifacts]
     beside = {
-        name: [OpenPinRec.open(artifact, view) for artifact in others]
+        name: [opened_class.open(artifact, view) for artifact in others]
         for name, others in (variants or {}).items()
     }
     asked = _cases(view, since, limit=limit, same_session_only=same_session_only)
@@ -74,13 +76,13 @@ def report(
     )
     first, facts = artifacts[0], artifacts[0].facts
     result = Report(
-        title="PinRec beside the honest baselines",
+        title=f"{label} beside the honest baselines",
         dataset=view.dataset,
         facts=gather_facts(view, **_facts(artifacts)),
         config=dict(first.config),
     )
     for title, cases in asked.items():
-        result.add(_comparison(title, cases, opened, beside, fitted, headline, run))
+        result.add(_comparison(title, cases, {label: opened, **beside}, fitted, headline, run))
     actions = facts["conditions"]["actions"]
     if first.config["outcome_conditioning"] and len(actions) > 1:
         result.add(matrix(opened, list(asked.values())[-1], actions))
@@ -131,22 +133,23 @@ def _cases(view: View, since: View, *, limit: int, same_session_only: bool) -> M
 def _comparison(
     title: str,
     cases: Cases,
-    opened: Sequence[OpenPinRec],
-    beside: Mapping[str, Sequence[OpenPinRec]],
+    opened: Mapping[str, Sequence[OpenPinRec]],
     fitted: Sequence[Baseline],
     headline: str,
     run: Run,
 ) -> Comparison:
-    models: list[Recommender] = [PinRecRecommender(o, "PinRec") for o in opened]
-    conditions = opened[0].conditions
-    if opened[0].config.outcome_conditioning and len(conditions.actions) > 1:
-        # the mix a platform would start from: every outcome in proportion to how often it happens
-        prior = dict(zip(conditions.actions, conditions.counts, strict=True))
-        note = f"budget over outcomes as in training: {', '.join(prior)}"
-        models += [
-            PinRecRecommender(o, "PinRec, outcome mix", Plan(outcomes=prior), note=note) for o in opened
-        ]
-    models += [PinRecRecommender(o, name) for name, others in beside.items() for o in others]
+    """The first of ``opened`` is the model itself."""
+    models: list[Recommender] = []
+    for place, (name, seeds) in enumerate(opened.items()):
+        models += [PinRecRecommender(o, name) for o in seeds]
+        conditions = seeds[0].conditions
+        if place == 0 and seeds[0].config.outcome_conditioning and len(conditions.actions) > 1:
+            # the mix a platform would start from: every outcome in proportion to how often it happens
+            prior = dict(zip(conditions.actions, conditions.counts, strict=True))
+            note = f"budget over outcomes as in training: {', '.join(prior)}"
+            models += [
+                PinRecRecommender(o, f"{name}, outcome mix", Plan(outcomes=prior), note=note) for o in seeds
+            ]
     models += fitted
     return compare(
         models, cases, title=title, headline=headline, on_progress=lambda name: run.say(f"{title}: {name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from bowerbird.evaluate.protocols import future_cases
 from bowerbird.evaluate.slates import check_scores, grouped_auc, slate_cases
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.processes import launch
 from bowerbird.learn.run import Run
 from bowerbird.recommend.ranking.config import UniPinRecConfig
+from bowerbird.recommend.ranking.evaluation import report
 from bowerbird.recommend.ranking.learner import UniPinRecLearner
 from bowerbird.recommend.ranking.opened import OpenUniPinRec, UniPinRecRanker
+from bowerbird.recommend.ranking.value import default_values, reranked
+from bowerbird.recommend.retrieval.recommender import PinRecRecommender
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import View, time_split
@@ -129,3 +134,35 @@ def test_two_processes_equal_one(slates: Store, uni: UniPinRecConfig) -> None:
     for name, tensor in alone.items():
         assert np.array_equal(first[name], second[name]), name
         np.testing.assert_allclose(first[name], tensor, atol=2e-5, rtol=1e-4, err_msg=name)
+
+
+def test_the_report_orders_slates_beside_rankers(slates: Store, fitted: Artifact, tmp_path: Path) -> None:
+    split = time_split(slates)
+    found = report([fitted], split.test, since=split.valid, baselines=("popularity",), rankers=("popularity",))
+    content = json.loads(found.save(tmp_path)[0].read_text())
+    table = content["blocks"][1]
+    assert [row["name"] for row in table["results"]] == ["UniPinRec", "Popularity"]
+    assert content["blocks"][0]["results"][0]["name"] == "UniPinRec"
+    auc = [row["metrics"]["save"]["slate_auc"]["mean"] for row in table["results"]]
+    assert auc[0] > auc[1]
+
+
+def test_values_put_a_list_in_order(slates: Store, fitted: Artifact) -> None:
+    split = time_split(slates)
+    opened = OpenUniPinRec.open(fitted, split.test)
+    values = default_values(opened)
+    assert values["save"] > values["click"] > 0 > values["hide"]  # rarer weighs more, unwanted against
+    cases = future_cases(split.test, split.valid, exclude_seen=False)
+    found = PinRecRecommender(opened, "all").recommend(cases, 12)
+    for name in ("click", "hide"):
+        order = reranked(opened, cases, found, 5, {name: 1.0})
+        encoded = opened.encode(opened.histories(cases.user, cases.history_end))
+        p = opened.rank(
+            encoded, opened.vectors_IE[torch.from_numpy(found.items.astype(np.int64))],
+            time_B=torch.from_numpy(cases.time), surface_B=torch.from_numpy(cases.surface.astype(np.int64) + 1),
+        ).numpy()[..., opened.actions.index(name)]  # fmt: skip
+        for c in range(len(cases)):
+            best = found.items[c][np.argsort(-p[c], kind="stable")][:5]
+            assert order.items[c].tolist() == best.tolist()
+    with pytest.raises(ConfigError, match="did you mean 'click'"):
+        reranked(opened, cases, found, 5, {"clik": 1.0})

@@ -146,7 +146,7 @@ class UniPinRecExamples(PinRecExamples):
         column = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
         def spread(values_R: np.ndarray, kind: type = np.int64) -> Tensor:
-            out = np.zeros((len(chosen), width), kind)
+            out: np.ndarray = np.zeros((len(chosen), width), kind)
             out[owner, column] = values_R
             return torch.from_numpy(out)
 

@@ -47,6 +47,18 @@ class OpenUniPinRec(OpenPinRec):
         )  # fmt: skip
 
     @property
+    def actions(self) -> list[str]:
+        """Names of the C actions whose probabilities it gives, in order."""
+        # a vocabulary only grows: the actions it was trained on are the first ones
+        return [str(name) for name in self.view.actions.decode(np.arange(self.ranker.store_actions))]
+
+    @property
+    def positive_actions(self) -> list[bool]:
+        """Whether each of them is wanted."""
+        mask = self.view.positive_mask
+        return [bool(mask >> bit & 1) for bit in range(self.ranker.store_actions)]
+
+    @property
     def ranker(self) -> UniPinRec:
         """The network."""
         assert isinstance(self.model, UniPinRec)

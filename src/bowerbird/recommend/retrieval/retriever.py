@@ -6,13 +6,13 @@ Shapes: B requests, M vectors, k candidates, De item dimension.
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from bowerbird.index import Index, VectorIndexError
+from bowerbird.index import Hits, Index, VectorIndexError
 from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.retrieval.budgets import Merged, compress, merge, vector_budgets
 from bowerbird.recommend.retrieval.generation import Generated, Plan
@@ -42,6 +42,43 @@ class Found:
     budgets: list[list[int]]
     generated: Generated
     timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What one request asks of the vectors generated for it.
+
+    Attributes:
+        shares: outcome -> share of the budget; vectors of other outcomes are left alone.
+        k: candidates wanted.
+        last: the last item of its history, for models with live next items; -1 = none.
+        allowed: dense ids that may come back; ``None`` = all.
+        exclude: dense ids that must not come back; ``None`` = none.
+    """
+
+    shares: Mapping[str, float]
+    k: int
+    last: int = -1
+    allowed: np.ndarray | None = None
+    exclude: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieved:
+    """What one request retrieved.
+
+    Attributes:
+        merged: candidates, best first; ``merged.vector`` numbers the vectors in ``kept``.
+        kept: the generated vectors (0 .. M-1) that were asked and that compression kept.
+        budgets: candidates each kept vector was allowed.
+        vectors_NE: float32 (N, De), the unit item vectors of the candidates as the index stores them; ``None`` unless
+            asked for.
+    """
+
+    merged: Merged
+    kept: list[int]
+    budgets: list[int]
+    vectors_NE: np.ndarray | None = None
 
 
 class Retriever:
@@ -110,30 +147,93 @@ class Retriever:
             tokens, plan, surface_B=torch.from_numpy(surface.astype(np.int64)), time_B=torch.from_numpy(time)
         )
         generated = clock.perf_counter()
-        budgets = vector_budgets(found.outcome, plan.outcomes, k)
-        vectors_BME = found.vectors_BME.numpy()
-        chosen = [compress(vectors_ME, budgets, plan.compress) for vectors_ME in vectors_BME]
-        queries = np.concatenate([vectors_BME[b][kept] for b, (kept, _) in enumerate(chosen)])
-        if self._extra:
-            queries = np.pad(queries, ((0, 0), (0, 1)), constant_values=1.0)
-        owner = np.repeat(np.arange(len(chosen)), [len(kept) for kept, _ in chosen])
-        barred = None if exclude is None else [exclude[int(b)] for b in owner]
-        most = max(1, len(self.index))
-        if self._next is None:
-            hits = self.index.search(queries, min(k, most), allowed=allowed, exclude=barred)
-        else:
-            after = self._next.after(last_items(tokens))
-            wanted = k + max(len(items) for items, _ in after)
-            hits = self.index.search(queries, min(wanted, most), allowed=allowed, exclude=barred)
-            after = [after[int(b)] for b in owner]
-            hits = self._next.among(hits, queries, after, allowed=allowed, exclude=barred)
-        merged = []
-        for b, (_, shares) in enumerate(chosen):
-            rows = np.flatnonzero(owner == b)
-            merged.append(merge([(hits.ids[row], hits.scores[row]) for row in rows], shares, k))
+        last = last_items(tokens)
+        queries = [
+            Query(plan.outcomes, k, int(last[b]), allowed, None if exclude is None else exclude[b])
+            for b in range(len(last))
+        ]
+        each = self.search(found, queries, merge_above=plan.compress)
         done = clock.perf_counter()
         timings = {"generate": 1e3 * (generated - started), "retrieve": 1e3 * (done - generated)}
-        return Found(merged, [kept for kept, _ in chosen], [shares for _, shares in chosen], found, timings)
+        return Found(
+            [one.merged for one in each],
+            [one.kept for one in each],
+            [one.budgets for one in each],
+            found,
+            timings,
+        )
+
+    def search(
+        self,
+        generated: Generated,
+        queries: Sequence[Query],
+        *,
+        merge_above: float = 1.0,
+        with_vectors: bool = False,
+    ) -> list[Retrieved]:
+        """Candidates for vectors that were generated already; what a request gets does not depend on the others.
+
+        Args:
+            generated: vectors of the requests.
+            queries: one per request.
+            merge_above: cosine above which two vectors of a request are merged.
+            with_vectors: also return the stored vectors of the candidates.
+        """
+        vectors_BME = generated.vectors_BME.numpy()
+        chosen: list[tuple[list[int], list[int]]] = []
+        for b, query in enumerate(queries):
+            asked = [m for m, name in enumerate(generated.outcome) if query.shares.get(name, 0.0) > 0]
+            budgets = vector_budgets([generated.outcome[m] for m in asked], query.shares, query.k)
+            kept, shares = compress(vectors_BME[b][asked], budgets, merge_above)
+            chosen.append(([asked[m] for m in kept], shares))
+        # one search for all requests that look for as many candidates under the same filter
+        together: dict[tuple[int, int], list[int]] = {}
+        for b, query in enumerate(queries):
+            together.setdefault((query.k, id(query.allowed)), []).append(b)
+        out: dict[int, Retrieved] = {}
+        for rows in together.values():
+            hits, owner = self._hits(vectors_BME, rows, queries, chosen)
+            for place, b in enumerate(rows):
+                kept, shares = chosen[b]
+                lists = [(hits.ids[q], hits.scores[q]) for q in np.flatnonzero(owner == place)]
+                merged = merge(lists, shares, queries[b].k)
+                stored = self.stored(merged.item) if with_vectors else None
+                out[b] = Retrieved(merged, kept, shares, stored)
+        return [out[b] for b in range(len(queries))]
+
+    def _hits(
+        self, vectors_BME: np.ndarray, rows: Sequence[int], queries: Sequence[Query],
+        chosen: Sequence[tuple[list[int], list[int]]],
+    ) -> tuple[Hits, np.ndarray]:  # fmt: skip
+        """Hits of the kept vectors of requests with one ``k`` and one filter, and the place in ``rows`` of each."""
+        k, allowed = queries[rows[0]].k, queries[rows[0]].allowed
+        asked_QE = np.concatenate([vectors_BME[b][chosen[b][0]] for b in rows])
+        if self._extra:
+            asked_QE = np.pad(asked_QE, ((0, 0), (0, 1)), constant_values=1.0)
+        owner = np.repeat(np.arange(len(rows)), [len(chosen[b][0]) for b in rows])
+        out = [queries[b].exclude for b in rows]
+        barred = None
+        if any(ids is not None for ids in out):
+            none = np.empty(0, np.int64)
+            each = [none if ids is None else ids for ids in out]
+            barred = [each[place] for place in owner]
+        most = max(1, len(self.index))
+        if self._next is None:
+            return self.index.search(asked_QE, min(k, most), allowed=allowed, exclude=barred), owner
+        after = self._next.after(np.array([queries[b].last for b in rows], np.int64))
+        wanted = k + max(len(items) for items, _ in after)
+        hits = self.index.search(asked_QE, min(wanted, most), allowed=allowed, exclude=barred)
+        each_after = [after[place] for place in owner]
+        return self._next.among(hits, asked_QE, each_after, allowed=allowed, exclude=barred), owner
+
+    def stored(self, ids: np.ndarray) -> np.ndarray:
+        """float32 (N, De): unit item vectors as the index stores them (a 16-bit index rounds them).
+
+        One look-up after merging reads each candidate once, while a search that returns vectors reads those of every
+        list of every vector.
+        """
+        rows = self.index.vectors(ids)
+        return (rows[:, :-1] if self._extra else rows) / np.float32(self.opened.cosine_scale)
 
     def similar(
         self, items: np.ndarray, k: int, *, allowed: np.ndarray | None = None
@@ -163,9 +263,11 @@ def _renewed(index: Index, vectors_NE: np.ndarray, ids: np.ndarray) -> Index:
         rows = np.arange(low, min(low + _CHUNK, len(ids)))
         held = index.places(ids[rows]) >= 0
         stale.append(rows[~held])
-        wanted = vectors_NE[rows[held]]
-        near = np.abs(index.vectors(ids[rows[held]]) - wanted) <= _SAME[index.kind] * np.abs(wanted) + 1e-7
-        stale.append(rows[held][~near.all(axis=1)])
+        rows = rows[held]
+        stored, wanted = index.vectors(ids[rows]), vectors_NE[rows]
+        if not np.array_equal(stored, wanted):
+            near = np.abs(stored - wanted) <= _SAME[index.kind] * np.abs(wanted) + 1e-7
+            stale.append(rows[~near.all(axis=1)])
     changed = np.concatenate(stale) if stale else np.empty(0, np.int64)
     if len(changed):
         index.add(vectors_NE[changed], ids[changed])
