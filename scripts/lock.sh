@@ -7,7 +7,7 @@ venv=${VENV:-.venv}
 pinned=$(mktemp)
 trap 'rm -f "$pinned"' EXIT
 grep '^torch==' constraints/py311.txt > "$pinned"
-"$venv/bin/uv" pip compile pyproject.toml --group dev --group docs -c "$pinned" --universal --python-version 3.11 \
+"$venv/bin/uv" pip compile pyproject.toml --all-extras --group dev --group docs -c "$pinned" --universal --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet -o constraints/all.tmp
 grep -vE '^(nvidia-|cuda-|triton==)' constraints/all.tmp > constraints/py311.txt
 rm constraints/all.tmp

@@ -24,6 +24,10 @@ COMMANDS = (
     "recommend",
     "similar",
     "serve",
+    "publish",
+    "releases",
+    "rollback",
+    "verify",
     "demo",
 )
 

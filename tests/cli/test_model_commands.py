@@ -175,7 +175,7 @@ def test_serve_opens_everything_and_says_where(
     from bowerbird.serve.api import server
 
     served = []
-    monkeypatch.setattr(server, "run", lambda engine, found: served.append((engine, server.address(found))))
+    monkeypatch.setattr(server, "run", lambda engine, found, **_: served.append((engine, server.address(found))))
     done = bowerbird("serve", "--artifact", model, "--store", store, "--port", 0)
     assert done.exit_code == 0, done.output
     engine, address = served[0]
@@ -197,6 +197,7 @@ def test_a_served_model_answers_and_stops_when_asked(store: Path, model: Path) -
         store,
         "--port",
         "0",
+        "--no-auth",
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:

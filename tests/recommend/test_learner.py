@@ -16,6 +16,7 @@ from bowerbird.evaluate.ranking import check_ranking
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.run import Run
 from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.learner import PinRecLearner
 from bowerbird.recommend.retrieval.generation import Plan
 from bowerbird.recommend.retrieval.opened import OpenPinRec
@@ -166,3 +167,10 @@ def test_item_vectors_are_emitted_under_raw_ids(cycle: Store, cycle_artifact: Ar
     (signal,) = PinRecLearner().emit(cycle_artifact, View(cycle))
     assert signal.entity == "item" and sorted(signal.ids) == sorted(f"i{i}" for i in range(12))
     assert signal.vectors.shape == (12, 16)
+
+
+def test_a_surface_that_came_after_training_is_unspecified(outcomes: Store) -> None:
+    conditions = Conditions.of(View(outcomes))
+    known = len(conditions.surfaces)
+    codes = conditions.surface_codes(np.array([-1, 0, known - 1, known, known + 7], np.int16))
+    assert codes.tolist() == [0, 1, known, 0, 0]

@@ -9,8 +9,10 @@ from bowerbird.learn.run import Run
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.learner import PinRecLearner
 from bowerbird.serve.engine import Engine
+from bowerbird.serve.generators.base import Question
 from bowerbird.serve.generators.pinrec import PinRecGenerator, offset_codes
 from bowerbird.serve.request import PastEvent, Request
+from bowerbird.serve.response import Response
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import View, time_split
 
@@ -64,10 +66,37 @@ def test_everything_asked_for_arrives_within_the_rules(generator: PinRecGenerato
     everything = engine.recommend(Request(user="u03", k=1000, exclude_seen=False))
     found = [entry.item.id for entry in everything.items]
     assert len(found) == len(set(found)) == store.n_items
-    history = View(store).histories(np.array([3], np.int32), 8)
     allowed, barred = np.array([5, 6, 7], np.int32), np.array([6], np.int32)
-    surface, now = np.zeros(1, np.int16), np.array([2_000_000_000_000])
-    some = generator.generate(
-        history, {"any": 1.0}, 5, surface=surface, time=now, allowed=allowed, exclude=[barred]
-    )
-    assert sorted(some.item[some.item >= 0].tolist()) == [5, 7]
+    window = engine.trails.of("u03").window
+    question = Question(window, {"any": 1.0}, 5, 0, 2_000_000_000_000, allowed=allowed, exclude=barred)
+    run = generator.start([question])
+    run.encode()
+    run.generate()
+    assert sorted(run.retrieve()[0].item.tolist()) == [5, 7]
+
+
+def test_a_batch_gives_what_single_requests_give(generator: PinRecGenerator, store: Store) -> None:
+    engine = Engine(store, generator)
+    asked = [
+        Request(user="u03", k=5, explain=True),
+        Request(user="u04", k=7, outcomes={"save": 2.0, "any": 1.0}),
+        Request(history=(PastEvent("f01"),), k=4, outcomes={"click": 1.0}),
+        Request(user="u03", k=5, explain=True),
+    ]
+    for request, found in zip(asked, engine.recommend_many(asked), strict=True):
+        alone = engine.recommend(request)
+        assert isinstance(found, Response)
+        assert [e.score for e in found.items] == pytest.approx([e.score for e in alone.items], abs=1e-3)
+        assert [e.item.id for e in found.items] == [e.item.id for e in alone.items]
+        assert [(s.outcome, s.budget, s.items) for s in found.shares] == [
+            (s.outcome, s.budget, s.items) for s in alone.shares
+        ]
+        assert found.values == {} and all(e.why.ranked == "retrieval" for e in found.items)
+        assert all(bool(e.looked_at) == request.explain for e in found.items)
+
+
+def test_the_engine_answers_what_the_retriever_finds(generator: PinRecGenerator, store: Store) -> None:
+    """Budgets are kept: asked for one outcome, the answer is one search with its vectors."""
+    answer = Engine(store, generator).recommend(Request(user="u05", k=6, outcomes={"save": 1.0}))
+    assert [(s.outcome, s.budget, s.items) for s in answer.shares] == [("save", 6, 6)]
+    assert {e.why.outcome for e in answer.items} == {"save"}

@@ -13,12 +13,12 @@ import typer
 
 from bowerbird.cli.kept import content_of, kept, key_of
 from bowerbird.cli.learning import report_on, show_saved
-from bowerbird.cli.serving import open_page
+from bowerbird.cli.serving import House, open_page
 from bowerbird.cli.show import say
 from bowerbird.cli.splits import Protocol, training_views
 
 DATASET = "movielens"
-LEARNER = "pinrec"
+LEARNER = "unipinrec"
 
 
 def demo(
@@ -80,7 +80,7 @@ def demo(
         step.says = f"{report_path / 'report.html'}"
     show_saved(report_path)
     if serve:
-        open_page(model_path, store_path, "127.0.0.1", port)
+        open_page(House(store_path, model_path, online=str(folder / "online.sqlite")), "127.0.0.1", port)
     else:
         say(f"the page: bowerbird serve --artifact {model_path} --store {store_path}")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bowerbird.cli import asking, data, demo, learning, serving
+from bowerbird.cli import asking, data, demo, keys, learning, online, publish, serving
 from bowerbird.cli.show import say_error
 
 _HELP = """
@@ -95,10 +95,13 @@ def common(
 for _panel, _commands in {
     "Data": (data.init, data.ingest, data.dataset, data.simulate),
     "Models": (learning.fit, learning.evaluate, learning.ledger),
+    "Releases": (publish.publish, publish.releases, publish.rollback, publish.verify),
     "Answers": (asking.recommend, asking.similar, serving.serve, demo.demo),
 }.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.add_typer(online.commands, name="online", rich_help_panel="Data")
+app.add_typer(keys.commands, name="keys", rich_help_panel="Answers")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,7 +10,7 @@ paired.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ from bowerbird.evaluate.metrics.ranks import per_case
 from bowerbird.tables.errors import ConfigError
 
 LEVEL = 0.95
+
+Figure = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""A figure that is no ratio of sums over cases: how often each user is drawn, int64 (n, U) -> its values (n,)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class UserBootstrap:
     def __init__(self, user_C: NDArray[Any], *, resamples: int = 1000, seed: int = 0) -> None:
         if resamples < 1:
             raise ConfigError(f"resamples must be at least 1, not {resamples}")
-        users, self._user_of_case = np.unique(user_C, return_inverse=True)
+        users, self.user_of_case = np.unique(user_C, return_inverse=True)
         self.n_users = len(users)
         self.resamples = resamples
         self.seed = seed
@@ -134,22 +137,39 @@ class UserBootstrap:
         top_UJ = self._by_user([statistic.numerator for statistic in statistics])
         bottom_UJ = self._by_user([statistic.denominator for statistic in statistics])
         both = np.concatenate([top_UJ, bottom_UJ], axis=1)
-        sums = np.empty((self.resamples, both.shape[1]))
-        rng = np.random.default_rng(self.seed)
-        step = max(1, min(self.resamples, (1 << 23) // max(self.n_users, 1)))
-        for low in range(0, self.resamples, step):
-            n = min(step, self.resamples - low)
-            drawn = rng.integers(self.n_users, size=(n, self.n_users)) + np.arange(n)[:, None] * self.n_users
-            times = np.bincount(drawn.ravel(), minlength=n * self.n_users).reshape(n, self.n_users)
-            sums[low : low + n] = times.astype(np.float64) @ both
+        sums = np.concatenate([times.astype(np.float64) @ both for times in self.draws()])
         half = len(statistics)
         with np.errstate(divide="ignore", invalid="ignore"):
             samples = sums[:, :half] / sums[:, half:]
             means = top_UJ.sum(axis=0) / bottom_UJ.sum(axis=0)
         return [Estimate(float(means[place]), samples[:, place]) for place in range(half)]
 
+    def draws(self) -> Iterator[NDArray[np.int64]]:
+        """How often each user is drawn: int64 (n, U) blocks of `resamples` rows in all, the same at every call.
+
+        User u is the u-th of the distinct users; `user_of_case` gives the number of each case.
+        """
+        rng = np.random.default_rng(self.seed)
+        step = max(1, min(self.resamples, (1 << 23) // max(self.n_users, 1)))
+        for low in range(0, self.resamples, step):
+            n = min(step, self.resamples - low)
+            drawn = rng.integers(self.n_users, size=(n, self.n_users)) + np.arange(n)[:, None] * self.n_users
+            yield np.bincount(drawn.ravel(), minlength=n * self.n_users).reshape(n, self.n_users)
+
+    def figures(self, figures: Sequence[Figure]) -> list[Estimate]:
+        """Figures that are no ratio of sums, on the same draws: what each is with every user once, and resampled."""
+        once = np.ones((1, self.n_users), np.int64)
+        values: list[list[NDArray[np.float64]]] = [[] for _ in figures]
+        for times in self.draws():
+            for found, figure in zip(values, figures, strict=True):
+                found.append(figure(times))
+        return [
+            Estimate(float(figure(once)[0]), np.concatenate(found))
+            for figure, found in zip(figures, values, strict=True)
+        ]
+
     def _by_user(self, values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        columns = [np.bincount(self._user_of_case, value, minlength=self.n_users) for value in values]
+        columns = [np.bincount(self.user_of_case, value, minlength=self.n_users) for value in values]
         return np.stack(columns, axis=1)
 
     def interval(self, statistic: Statistic) -> Interval:

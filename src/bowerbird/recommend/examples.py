@@ -181,7 +181,7 @@ class PinRecExamples:
             time=spread(events.time),
             action=spread(self._conditions.action_codes(events.actions)),
             deeds=spread(events.actions.astype(np.int64)),
-            surface=spread(events.surface.astype(np.int64) + 1),
+            surface=spread(self._conditions.surface_codes(events.surface)),
             request=spread(events.request, -1),
             lengths=lengths.astype(np.int64),
         )
@@ -214,7 +214,7 @@ def batch_tokens(batch: HistoryBatch, conditions: Conditions) -> Tokens:
         time=column(batch.time[:, :used]),
         action=column(conditions.action_codes(batch.actions[:, :used])),
         deeds=column(batch.actions[:, :used]),
-        surface=column(batch.surface[:, :used]) + 1,
+        surface=column(conditions.surface_codes(batch.surface[:, :used])),
         lengths=column(batch.lengths),
     )
 

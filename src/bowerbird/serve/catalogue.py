@@ -21,6 +21,7 @@ from bowerbird.tables.store import ItemTable
 
 _FACET_VALUES = 200
 _FACT_LENGTH = 80
+_CARDS_KEPT = 20_000
 
 
 class Catalogue:
@@ -44,16 +45,23 @@ class Catalogue:
         titles = [table.title_column] if table.title_column else []
         wanted = [Columns.ITEM, *titles, *self.category_columns, *self._facts]
         self._shown = table.frame.select(list(dict.fromkeys(wanted)))
+        self._made: dict[int, ItemCard] = {}
 
     def __len__(self) -> int:
         return len(self._table)
 
     def cards(self, items: Sequence[int] | np.ndarray) -> list[ItemCard]:
         """Cards of dense items, in the order given."""
-        codes = np.asarray(items, dtype=np.int64)
-        return [
-            self._card(row, int(code)) for row, code in zip(self._shown[codes].to_dicts(), codes, strict=True)
-        ]
+        codes = np.asarray(items, dtype=np.int64).tolist()
+        made = {code: card for code in codes if (card := self._made.get(code)) is not None}
+        missing = list(dict.fromkeys(code for code in codes if code not in made))
+        if missing:
+            rows = self._shown[missing].to_dicts()
+            made.update((code, self._card(row, code)) for row, code in zip(rows, missing, strict=True))
+            if len(self._made) > _CARDS_KEPT:  # the popular ones are back soon
+                self._made = {}
+            self._made.update((code, made[code]) for code in missing)
+        return [made[code] for code in codes]
 
     def _card(self, row: dict[str, Any], code: int) -> ItemCard:
         title = row[self._table.title_column] if self._table.title_column else None

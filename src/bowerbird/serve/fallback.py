@@ -17,10 +17,12 @@ from bowerbird.tables.view import View
 _DAY = 86_400_000
 _FIRST_WINDOW_DAYS = 30
 _ENOUGH_EVENTS = 1000
+_FADES = 0.8
+"""What an item counts relative to the one after it."""
 
 
 class Popularity:
-    """Items by number of positive events in the last 30 days of the log.
+    """Items by number of positive events in the last 30 days of the log, and since.
 
     Where those hold fewer than 1,000 positive events the window doubles until they do, or until it spans the
     log.
@@ -40,7 +42,7 @@ class Popularity:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """int64 (I,) positive events inside the window."""
+        """int64 (I,) positive events inside the window, and those posted since."""
         return self._window[1]
 
     @cached_property
@@ -50,17 +52,21 @@ class Popularity:
             since = end - days * _DAY
             counts = self._view.item_counts(since=since)
             if since <= self._first or counts.sum() >= _ENOUGH_EVENTS:
-                return days, counts
+                return days, np.array(counts)
             days *= 2
 
-    @cached_property
-    def _order(self) -> np.ndarray:
-        return np.argsort(-self.counts, kind="stable").astype(np.int32)
+    def add(self, items: np.ndarray) -> None:
+        """Counts positive events that were posted, so that what is popular now moves up.
+
+        Args:
+            items: int32 dense items, one an event; -1 = unknown.
+        """
+        np.add.at(self.counts, items[items >= 0], 1)
 
     def best(
         self, k: int, *, allowed: np.ndarray | None, exclude: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The k most popular items that may be shown.
+        """The k most popular items that may be shown; among equals the lower dense item first.
 
         Args:
             k: At most so many.
@@ -70,13 +76,20 @@ class Popularity:
         Returns:
             int32 items and float32 shares of the window's events.
         """
-        barred = np.zeros(len(self.counts), dtype=bool)
-        if allowed is not None:
-            barred[:] = True
-            barred[allowed] = False
-        barred[exclude[exclude >= 0]] = True
-        items = self._order[~barred[self._order]][:k]
-        return items, (self.counts[items] / max(1, int(self.counts.sum()))).astype(np.float32)
+        counts = self.counts
+        left = np.full(len(counts), -1, np.int64)
+        if allowed is None:
+            left[:] = counts
+        else:
+            left[allowed] = counts[allowed]
+        left[exclude[exclude >= 0]] = -1
+        pool = np.arange(len(left))
+        if k < len(left):
+            cut = np.partition(left, len(left) - k)[len(left) - k]
+            pool = np.flatnonzero(left >= cut)
+        pool = pool[left[pool] >= 0]
+        items = pool[np.argsort(-left[pool], kind="stable")][:k].astype(np.int32)
+        return items, (counts[items] / max(1, int(counts.sum()))).astype(np.float32)
 
 
 class ContentNeighbours:
@@ -111,9 +124,32 @@ class ContentNeighbours:
 
     def near(self, item: int, k: int) -> Neighbours:
         """The items most like a dense item; fewer than `k` where fewer share anything with it."""
+        items, score = self.like(np.array([item], np.int32), k, exclude=np.array([item], np.int32))
+        return Neighbours(items[None, :], score[None, :])
+
+    def like(
+        self, items: np.ndarray, k: int, *, allowed: np.ndarray | None = None, exclude: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The items most like some items together.
+
+        Args:
+            items: int32, oldest first; each counts a fifth less than the one after it.
+            k: At most so many.
+            allowed: int32, the only items that may come back; None = all.
+            exclude: int32, items that must not.
+
+        Returns:
+            int32 items and float32 scores above 0; fewer than `k` where fewer share anything with them.
+        """
         matrix = self._matrix
-        score = np.asarray((matrix @ matrix[item].T).todense(), dtype=np.float32).ravel()
-        score[item] = 0.0
-        best = np.argsort(-score, kind="stable")[:k]
-        best = best[score[best] > 0]
-        return Neighbours(best.astype(np.int32)[None, :], score[best][None, :])
+        weight = _FADES ** np.arange(len(items))[::-1].astype(np.float32)
+        wanted = matrix[items].T @ (weight / max(1e-9, float(weight.sum())))
+        score = np.asarray(matrix @ wanted, dtype=np.float32)
+        if allowed is not None:
+            barred = np.ones(len(score), bool)
+            barred[allowed] = False
+            score[barred] = 0.0
+        score[exclude[exclude >= 0]] = 0.0
+        some = np.flatnonzero(score > 0)
+        best = some[np.argsort(-score[some], kind="stable")][:k].astype(np.int32)
+        return best, score[best]

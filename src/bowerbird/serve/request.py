@@ -73,8 +73,15 @@ class Request:
         k: Number of items wanted.
         exclude_seen: Leave out every item the user (or the given history) has met before.
         filters: Which items may be shown.
-        time: Milliseconds UTC of the request; None = right after the last event of the store, so that a log
-            of the past is served as of its own time.
+        time: Milliseconds UTC of the request; None = right after the last event known, of the store or of this
+            user, so that a log of the past is served as of its own time.
+        values: Action to what it is worth: a model that ranks puts items in order of the sum of worth times
+            probability. Below 0 = unwanted; actions not named are worth nothing. Empty = every positive action
+            counts by how much likelier than usual it is, every negative one against the item.
+        at_most: Category column (or `creator`) to the most items of the answer that may share a value in it.
+        explain: Say which past events the model looked at for each item.
+        deadline_ms: Milliseconds the engine may take, from when it begins; stages there is no time for are left out,
+            and the answer says so. None = as long as it takes.
     """
 
     user: RawId | None = None
@@ -85,6 +92,10 @@ class Request:
     exclude_seen: bool = True
     filters: Filters = field(default_factory=Filters)
     time: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    at_most: Mapping[str, int] = field(default_factory=dict)
+    explain: bool = False
+    deadline_ms: float | None = None
 
     def __post_init__(self) -> None:
         """Checks what needs no catalogue.
@@ -99,6 +110,16 @@ class Request:
                 raise RequestError(
                     f"the weight of {name!r} must be 0 or more, got {weight}", field="outcomes"
                 )
+        for name, worth in self.values.items():
+            if not math.isfinite(worth):
+                raise RequestError(f"the worth of {name!r} must be a number, got {worth}", field="values")
+        if self.values and not any(self.values.values()):
+            raise RequestError("at least one action must be worth something", field="values")
+        for name, most in self.at_most.items():
+            if most < 1:
+                raise RequestError(f"{name!r} must be at least 1, got {most}", field="at_most")
+        if self.deadline_ms is not None and not self.deadline_ms >= 0:
+            raise RequestError(f"must be 0 or more, got {self.deadline_ms}", field="deadline_ms")
         if self.outcomes and not sum(self.outcomes.values()) > 0:
             raise RequestError("at least one outcome needs a weight above 0", field="outcomes")
         for name, value in (

@@ -10,6 +10,10 @@ from bowerbird.serve.request import RawId
 Stage = Literal["model", "content", "popularity"]
 """Who put an item into an answer: the model, the content neighbours, or recent popularity."""
 
+Ranked = Literal["actions", "retrieval", "content", "popularity"]
+"""What decided the place of an item: the worth of its likely actions, its nearness to the generated vectors, its
+likeness to recent items, or its popularity."""
+
 Fact = str | int | float
 
 
@@ -41,22 +45,52 @@ class Why:
         outcome: Outcome the finding vector was generated for; "any" = no particular one.
         step: Generation step, counted from 1.
         offset: Time offset the vector aims at, e.g. "now" or "+1 h".
+        ranked: What decided its place.
     """
 
     stage: Stage
     outcome: str | None = None
     step: int | None = None
     offset: str | None = None
+    ranked: Ranked = "retrieval"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A past event that the model looked at for an item.
+
+    Attributes:
+        item: What the event was with.
+        time: ms UTC.
+        actions: What was done.
+        weight: Share of the item's attention that the event got, 0 to 1.
+    """
+
+    item: ItemCard
+    time: int
+    actions: tuple[str, ...]
+    weight: float
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One recommended item: rank from 1, score (comparable inside one answer only), and why it is there."""
+    """One recommended item.
+
+    Attributes:
+        rank: From 1.
+        item: What it is.
+        score: Comparable inside one answer only.
+        why: Where it comes from.
+        probabilities: Action to how likely it is; empty where the item was not ranked by actions.
+        looked_at: Past events the model looked at most, the most first; empty unless asked for.
+    """
 
     rank: int
     item: ItemCard
     score: float
     why: Why
+    probabilities: dict[str, float] = field(default_factory=dict)
+    looked_at: tuple[Looked, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,11 +119,13 @@ class Response:
     Attributes:
         items: Best first; fewer than asked only with a note.
         notes: What was not as asked.
-        stage: The furthest the request came down the ladder: model, or recent popularity.
+        stage: The best that could answer: the model, content neighbours of recent items, or recent popularity.
         shares: What was looked for, by outcome.
-        history_used: Number of past events the model read.
-        timings_ms: Milliseconds by stage in order, and `total`.
+        history_used: Number of past events the model could read.
+        timings_ms: Milliseconds by stage in order, and `total`. Requests answered in one batch wait for the whole
+            batch in the stages of the model.
         release: Which model and index answered.
+        values: What each action was worth; empty where the items were not ranked by actions.
     """
 
     items: tuple[Recommendation, ...]
@@ -99,6 +135,7 @@ class Response:
     history_used: int
     timings_ms: dict[str, float]
     release: str
+    values: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,9 @@ def test_two_processes_equal_one(slates: Store, uni: UniPinRecConfig) -> None:
 
 def test_the_report_orders_slates_beside_rankers(slates: Store, fitted: Artifact, tmp_path: Path) -> None:
     split = time_split(slates)
-    found = report([fitted], split.test, since=split.valid, baselines=("popularity",), rankers=("popularity",))
+    found = report(
+        [fitted], split.test, since=split.valid, baselines=("popularity",), rankers=("popularity",)
+    )
     content = json.loads(found.save(tmp_path)[0].read_text())
     table = content["blocks"][1]
     assert [row["name"] for row in table["results"]] == ["UniPinRec", "Popularity"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from bowerbird.evaluate.compare import Comparison
 from bowerbird.evaluate.outcomes import OutcomeMatrix
+from bowerbird.evaluate.slates.compare import SlateComparison
 
 Point = tuple[float, float]
 
@@ -84,10 +85,11 @@ class Notes:
         return {"title": self.title, "lines": list(self.lines)}
 
 
-Block = Comparison | OutcomeMatrix | LearningCurve | Table | Notes
+Block = Comparison | SlateComparison | OutcomeMatrix | LearningCurve | Table | Notes
 
 KINDS: dict[type, str] = {
     Comparison: "comparison",
+    SlateComparison: "slate_comparison",
     OutcomeMatrix: "outcome_matrix",
     LearningCurve: "learning_curve",
     Table: "table",

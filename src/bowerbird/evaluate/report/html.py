@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from bowerbird.evaluate.bootstrap import Interval
 from bowerbird.evaluate.report import plots
 from bowerbird.evaluate.report.blocks import KINDS, pretty_metric, pretty_number, shown_metrics
+from bowerbird.evaluate.report.slates import slate_counts, slate_meanings, slate_metric, slate_rules
 from bowerbird.evaluate.report.terminal import protocol_lines
+from bowerbird.evaluate.slates.measures import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from bowerbird.evaluate.report.report import Report
@@ -29,10 +31,16 @@ def render(report: Report) -> str:
         kind=lambda block: KINDS[type(block)],
         shown_metrics=shown_metrics,
         protocol_lines=protocol_lines,
+        slate_counts=slate_counts,
+        slate_meanings=slate_meanings,
+        slate_rules=slate_rules,
+        lower_is_better=LOWER_IS_BETTER,
         tint=tint,
         dump=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
-    environment.filters.update(metric=pretty_metric, number=pretty_number, bounds=bounds, signed=signed)
+    environment.filters.update(
+        metric=pretty_metric, slate_metric=slate_metric, number=pretty_number, bounds=bounds, signed=signed
+    )
     source = resources.files("bowerbird.evaluate.report").joinpath("page.html").read_text(encoding="utf-8")
     return environment.from_string(source).render(report=report, page=report.to_dict())
 

@@ -10,8 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bowerbird.evaluate.bootstrap import Interval
 from bowerbird.evaluate.compare import Comparison, ModelResult
 from bowerbird.evaluate.report.blocks import LearningCurve, pretty_metric
+from bowerbird.evaluate.report.slates import slate_metric
+from bowerbird.evaluate.slates.compare import SlateComparison, SlateResult
 
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 MODEL_COLOURS = tuple(f"#0a00{place:02x}" for place in range(4))
@@ -27,7 +30,7 @@ _VARIABLES = {
 }
 
 
-def colours(results: Sequence[ModelResult]) -> dict[str, str]:
+def colours(results: Sequence[ModelResult | SlateResult]) -> dict[str, str]:
     """A stand-in colour for each model: vivid for models, quiet for baselines."""
     found: dict[str, str] = {}
     models = baselines = 0
@@ -48,25 +51,38 @@ def markers(results: Sequence[ModelResult]) -> dict[str, str]:
 
 def forest(comparison: Comparison) -> str:
     """The headline metric of every model with its interval, best on top."""
-    results = sorted(comparison.results, key=lambda result: result.metrics[comparison.headline].mean)
-    shade = colours(comparison.results)
+    found = {result.name: result.metrics[comparison.headline] for result in comparison.results}
+    return _forest(found, colours(comparison.results), pretty_metric(comparison.headline))
+
+
+def slate_forest(comparison: SlateComparison) -> str:
+    """The headline metric of every ranker with its interval, highest on top."""
+    action, metric = comparison.headline
+    found = {result.name: result.metrics[action][metric] for result in comparison.results}
+    label = f"{slate_metric(metric)} of {action}"
+    return _forest(found, colours(comparison.results), label, from_zero=False)
+
+
+def _forest(found: dict[str, Interval], shade: dict[str, str], label: str, *, from_zero: bool = True) -> str:
+    ordered = sorted(found, key=lambda name: found[name].mean)
 
     def draw(axes: Any) -> None:
-        for place, result in enumerate(results):
-            value = result.metrics[comparison.headline]
-            axes.plot([value.low, value.high], [place, place], color=shade[result.name], linewidth=2.4)
-            axes.plot(value.mean, place, "o", color=shade[result.name], markersize=7)
+        for place, name in enumerate(ordered):
+            value = found[name]
+            axes.plot([value.low, value.high], [place, place], color=shade[name], linewidth=2.4)
+            axes.plot(value.mean, place, "o", color=shade[name], markersize=7)
             axes.annotate(
                 f"{value.mean:.4f}", (value.mean, place), (0, 7), textcoords="offset points", ha="center",
                 fontsize=8.5, color=INK,
             )  # fmt: skip
-        axes.set_yticks(range(len(results)), [result.name for result in results])
-        axes.set_ylim(-0.6, len(results) - 0.3)
-        axes.set_xlim(left=0)
+        axes.set_yticks(range(len(ordered)), ordered)
+        axes.set_ylim(-0.6, len(ordered) - 0.3)
+        if from_zero:
+            axes.set_xlim(left=0)
         axes.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
-        axes.set_xlabel(f"{pretty_metric(comparison.headline)}, 95 % interval over users")
+        axes.set_xlabel(f"{label}, 95 % interval over users")
 
-    return _figure(draw, height=0.42 * len(results) + 0.9)
+    return _figure(draw, height=0.42 * len(ordered) + 0.9)
 
 
 def recall_curve(comparison: Comparison) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bowerbird.evaluate.compare import Comparison
 from bowerbird.evaluate.report.blocks import KINDS, Block, pretty_metric
+from bowerbird.evaluate.report.slates import slate_verdicts
+from bowerbird.evaluate.slates.compare import SlateComparison
 from bowerbird.tables.atomic import write_atomic
 
 if TYPE_CHECKING:
@@ -42,7 +44,11 @@ class Report:
         """The summary, or what the first comparison says in one sentence a model."""
         if self.summary:
             return self.summary
-        found = next((block for block in self.blocks if isinstance(block, Comparison)), None)
+        found = next(
+            (block for block in self.blocks if isinstance(block, Comparison | SlateComparison)), None
+        )
+        if isinstance(found, SlateComparison):
+            return " ".join(slate_verdicts(found))
         return " ".join(verdicts(found)) if found else ""
 
     def to_dict(self) -> dict[str, Any]:

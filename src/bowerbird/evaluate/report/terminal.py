@@ -20,6 +20,8 @@ from bowerbird.evaluate.report.blocks import (
     pretty_number,
     shown_metrics,
 )
+from bowerbird.evaluate.report.slates import slate_grid
+from bowerbird.evaluate.slates.compare import SlateComparison
 
 if TYPE_CHECKING:
     from bowerbird.evaluate.report.report import Report
@@ -36,6 +38,8 @@ def show(report: Report, console: Console | None = None) -> None:
         out.print()
         if isinstance(block, Comparison):
             out.print(comparison_grid(block))
+        elif isinstance(block, SlateComparison):
+            out.print(slate_grid(block))
         elif isinstance(block, OutcomeMatrix):
             out.print(matrix_grid(block))
         elif isinstance(block, Table):

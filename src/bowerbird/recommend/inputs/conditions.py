@@ -51,6 +51,11 @@ class Conditions:
             codes[(masks >> np.uint32(self.bits[c]) & 1) == 1] = c + 1
         return codes
 
+    def surface_codes(self, surfaces: np.ndarray) -> np.ndarray:
+        """int64 condition codes of the store's surface codes; a surface that came after training is unspecified."""
+        codes = surfaces.astype(np.int64) + 1
+        return np.where(codes > len(self.surfaces), 0, codes)
+
     def action(self, name: str) -> int:
         """The condition code of an action name; ``"any"`` is the unspecified outcome.
 

@@ -159,7 +159,7 @@ class UniPinRecExamples(PinRecExamples):
             item=spread(slates.item[filled]),
             time=per_slate(slates.time),
             previous=per_slate(windows.time[window_S, np.maximum(seen_S - 1, 0)]),
-            surface=per_slate(slates.surface.astype(np.int64) + 1),
+            surface=per_slate(self._conditions.surface_codes(slates.surface)),
             seen=per_slate(seen_S),
             deeds=spread(slates.actions[filled].astype(np.int64)),
             weight=spread(np.repeat(weight_S, slates.sizes), np.float32),

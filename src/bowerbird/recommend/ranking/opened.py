@@ -112,10 +112,11 @@ class UniPinRecRanker:
             encoded = self.opened.encode(tokens)
             rows = torch.from_numpy(which.reshape(-1))
             each = Encoded(encoded.cache.select(rows), encoded.last_BD[rows], encoded.time_B[rows])
+            vectors_SKE = self.opened.vectors_IE[torch.from_numpy(chunk.padded(chunk.item).astype(np.int64))]
+            surface_S = torch.from_numpy(self.opened.conditions.surface_codes(chunk.surface))
             probability_SKC = self.opened.rank(
-                each, self.opened.vectors_IE[torch.from_numpy(chunk.padded(chunk.item).astype(np.int64))],
-                time_B=torch.from_numpy(chunk.time), surface_B=torch.from_numpy(chunk.surface.astype(np.int64) + 1),
-            )  # fmt: skip
+                each, vectors_SKE, time_B=torch.from_numpy(chunk.time), surface_B=surface_S
+            )
             found = probability_SKC.numpy()[chunk.mask]
             out[done : done + len(found), : found.shape[1]] = found
             done += len(found)

@@ -152,7 +152,7 @@ class LiveNext:
 def _vectors(opened: OpenPinRec, cases: Cases) -> Tensor:
     tokens = opened.histories(cases.user, cases.history_end, view=cases.view)
     found = opened.generate(
-        tokens, Plan(), surface_B=torch.from_numpy(cases.surface.astype(np.int64) + 1),
+        tokens, Plan(), surface_B=torch.from_numpy(opened.conditions.surface_codes(cases.surface)),
         time_B=torch.from_numpy(cases.time),
     )  # fmt: skip
     return found.vectors_BME[:, 0]

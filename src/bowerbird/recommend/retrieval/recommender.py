@@ -73,7 +73,7 @@ class PinRecRecommender:
         for chunk in cases.chunks(max(1, min(1024, _CELLS // cases.n_items))):
             tokens = self.opened.histories(chunk.user, chunk.history_end, view=chunk.view)
             found = self.opened.generate(
-                tokens, self.plan, surface_B=torch.from_numpy(chunk.surface.astype(np.int64) + 1),
+                tokens, self.plan, surface_B=torch.from_numpy(self.opened.conditions.surface_codes(chunk.surface)),
                 time_B=torch.from_numpy(chunk.time),
             )  # fmt: skip
             steps = None if transitions is None else transitions.after(last_items(tokens), chunk.time)

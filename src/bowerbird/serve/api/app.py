@@ -1,25 +1,34 @@
-"""The HTTP application: thin routes over the engine, and the console's files."""
+"""The HTTP application: routes, the console's files, and the layers around them.
+
+A request passes, from the outside in: `Trace` (id, log, metrics), `Limits` (host, size, time, unexpected errors),
+`Gate` (key, scope, rate), the route, and then a thread of `Workers` that calls the engine.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Query
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 
 import bowerbird
-from bowerbird.serve import request as asked
-from bowerbird.serve import response as answered
 from bowerbird.serve.api import messages
-from bowerbird.serve.api.limits import Limits, fault, faults
-from bowerbird.serve.engine import Engine, UnknownEntityError
+from bowerbird.serve.api.errors import add_error_answers
+from bowerbird.serve.api.gate import Access, Gate, scope_of
+from bowerbird.serve.api.limits import Limits
+from bowerbird.serve.api.metrics import Metrics
+from bowerbird.serve.api.ports import Answers, EventSink, ReleaseAdmin
+from bowerbird.serve.api.routes.answers import answers
+from bowerbird.serve.api.routes.events import events as posting
+from bowerbird.serve.api.routes.operations import Readiness, operations
+from bowerbird.serve.api.routes.work import Work
+from bowerbird.serve.api.trace import Trace
+from bowerbird.serve.traffic import Workers
 
 CONSOLE = Path(__file__).parent.parent / "console"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -29,114 +38,144 @@ Recommendations from one store with one model. Every answer says how it came abo
 generation step and the stage behind each item, timings by stage, the release that answered, and notes on
 whatever was not as asked.
 An unknown user is no error: the answer falls back to what is popular and says so.
+
+Every answer carries `x-request-id`: the one sent along, or a new one. It is in the server's log.
 """
+_WAIT = {"headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}}
 _FAULTS: dict[int | str, dict[str, Any]] = {
-    413: {"model": messages.Faults, "description": "The body is too large."},
-    422: {"model": messages.Faults, "description": "The request cannot be meant as written."},
+    status: {"model": messages.Faults, "description": says, **(_WAIT if status in (429, 503) else {})}
+    for status, says in {
+        400: "The body cannot be read.",
+        401: "A key is needed, and there is none or it is unknown.",
+        403: "The key lacks the scope.",
+        408: "The request did not arrive in time.",
+        413: "The body is too large.",
+        421: "The server does not answer to that host name.",
+        422: "The request cannot be meant as written.",
+        429: "Too many requests, or too many are waiting.",
+        503: "Not now; trying again later is safe.",
+        504: "There was no answer in time.",
+    }.items()
 }
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": messages.Faults, "description": "There is none."}
-}
-
-Search = Annotated[str, Query(max_length=200, description="Words to search for; empty: all.")]
-Limit = Annotated[int, Query(ge=1, le=messages.MAX_K, description="At most so many.")]
-K = Annotated[int, Query(ge=1, le=messages.MAX_K, description="Number of items.")]
 
 
-def create_app(engine: Engine, *, hosts: Collection[str] | None = LOCAL_HOSTS) -> FastAPI:
+@dataclass(frozen=True)
+class Load:
+    """How much is worked on at once.
+
+    Attributes:
+        threads: Requests inside the engine at the same time; most of them wait for the model's thread there.
+        max_waiting: Requests that wait for a thread; more are answered 429.
+        timeout_s: Seconds a request may take, waiting included; then it is answered 504.
+    """
+
+    threads: int = 32
+    max_waiting: int = 256
+    timeout_s: float = 10.0
+
+
+@dataclass
+class Lifecycle:
+    """Whether the server is about to stop; `app.state.lifecycle`."""
+
+    draining: bool = False
+
+
+def create_app(
+    engine: Answers,
+    *,
+    hosts: Collection[str] | None = LOCAL_HOSTS,
+    access: Access | None = None,
+    events: EventSink | None = None,
+    releases: ReleaseAdmin | None = None,
+    metrics: Metrics | None = None,
+    load: Load | None = None,
+) -> FastAPI:
     """The application for one engine.
 
     Args:
         engine: What answers.
         hosts: Host names the server answers to; None = any (for use behind a proxy that checks them).
+        access: Keys and rates; None = everybody may do everything, for tests and for a server that only this machine
+            can reach.
+        events: Where posted events go; None = there is no such route.
+        releases: What is served; None = there are no such routes.
+        metrics: Where everything is counted; None = new ones.
+        load: How much is worked on at once.
     """
+    access, metrics, load = access or Access(), metrics or Metrics(), load or Load()
+    workers = Workers(load.threads, load.max_waiting)
+    work = Work(workers, load.timeout_s, metrics)
+    lifecycle = Lifecycle()
+    readiness = Readiness(engine, events, lambda: not lifecycle.draining)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> Any:
+        if lifecycle.draining:  # stopped and started again
+            lifecycle.draining = False
+            workers.open()
+            readiness.open()
+        yield
+        lifecycle.draining = True
+        # No waiting: every request has been answered by now, and a call that hangs must not keep the server up.
+        workers.close(wait=False)
+        readiness.close()
+
     app = FastAPI(
         title="Bowerbird", version=bowerbird.__version__, description=_ABOUT, docs_url=None, redoc_url=None,
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"}, responses=_FAULTS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"}, responses=_FAULTS, lifespan=lifespan,
     )  # fmt: skip
-    _add_routes(app, engine)
-    _add_error_answers(app)
-    app.mount("/console", StaticFiles(directory=CONSOLE, html=True), name="console")
-    app.add_middleware(Limits, hosts=hosts)
-    return app
-
-
-def _add_routes(app: FastAPI, engine: Engine) -> None:
-    # Routes are plain functions, so they run on worker threads; the response model is serialised by pydantic
-    # in one pass straight to bytes.
-    @app.post("/v1/recommendations", response_model=messages.Recommendations, tags=["recommend"])
-    def recommendations(body: messages.RecommendationRequest) -> answered.Response:
-        """Recommendations for a user, or for a history sent along."""
-        return engine.recommend(body.to_engine())
-
-    @app.get("/v1/similar/{item:path}", response_model=messages.Similar, tags=["recommend"])
-    def similar(item: str, k: K = 20) -> answered.Similar:
-        """Items like one item."""
-        return engine.similar(item, k)
-
-    @app.get("/v1/users", response_model=messages.Users, tags=["browse"])
-    def users(search: Search = "", limit: Limit = 20) -> dict[str, Any]:
-        """Users whose id holds the search text, most active first."""
-        return {"users": engine.users(search, limit)}
-
-    @app.get(
-        "/v1/users/{user:path}/history",
-        response_model=messages.Timeline,
-        responses=_NOT_FOUND,
-        tags=["browse"],
-    )
-    def history(user: str, limit: Limit = 100) -> answered.Timeline:
-        """A user's events, newest first."""
-        return engine.history(user, limit)
-
-    @app.get("/v1/items", response_model=messages.Items, tags=["browse"])
-    def items(search: Search = "", limit: Limit = 20) -> dict[str, Any]:
-        """Items whose title or id holds every word of the search text, most popular first."""
-        return {"items": engine.items(search, limit)}
-
-    @app.get("/v1/items/{item:path}", response_model=messages.Item, responses=_NOT_FOUND, tags=["browse"])
-    def item(item: str) -> answered.ItemCard:
-        """One item."""
-        return engine.item(item)
-
-    @app.get("/v1/about", response_model=messages.About, tags=["server"])
-    def about() -> answered.About:
-        """What is served: the data, the model, the outcomes a request can weigh, the category columns."""
-        return engine.about
-
-    @app.get("/v1/health", response_model=messages.Health, tags=["server"])
-    def health() -> messages.Health:
-        """The server is up."""
-        return messages.Health(version=bowerbird.__version__, release=engine.generator.release)
+    app.state.lifecycle, app.state.metrics = lifecycle, metrics
+    app.include_router(answers(engine, work))
+    if events is not None:
+        app.include_router(posting(events, work))
+    app.include_router(operations(work, readiness, releases))
 
     @app.get("/", include_in_schema=False)
     def root() -> RedirectResponse:
         return RedirectResponse("/console/")
 
+    add_error_answers(app)
+    app.mount("/console", StaticFiles(directory=CONSOLE, html=True), name="console")
+    _describe_keys(app, needed=access.keys is not None)
+    _add_metrics(metrics, engine, workers, releases)
+    for layer, settings in (  # the last one added is the outermost
+        (Gate, {"access": access, "metrics": metrics}),
+        (Limits, {"hosts": hosts}),
+        (Trace, {"metrics": metrics}),
+    ):
+        app.add_middleware(layer, **settings)
+    return app
 
-def _add_error_answers(app: FastAPI) -> None:
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        found = []
-        for entry in error.errors():
-            place = [str(part) for part in entry["loc"] if part not in ("body", "query", "path")]
-            text = entry["msg"].removeprefix("Value error, ")
-            found.append(
-                messages.Fault(code="invalid", field=".".join(place)[:200] or None, message=text[:500])
-            )
-        return faults(422, found[:20])
 
-    @app.exception_handler(asked.RequestError)
-    async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, asked.RequestError)
-        return fault(422, "invalid", str(error), error.field)
+def _describe_keys(app: FastAPI, *, needed: bool) -> None:
+    """Says in the OpenAPI document which scope each route needs, from the same table that the gate reads."""
+    plain = app.openapi
 
-    @app.exception_handler(UnknownEntityError)
-    async def unknown(_: Request, error: Exception) -> Response:
-        return fault(404, "not_found", str(error))
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        document = plain()
+        scheme = {"type": "http", "scheme": "bearer", "description": "A key made by `bowerbird keys create`."}
+        document.setdefault("components", {})["securitySchemes"] = {"key": scheme}
+        for path, methods in document["paths"].items():
+            scope = scope_of(path)
+            for operation in methods.values():
+                if scope is None:
+                    for status in ("401", "403"):
+                        operation["responses"].pop(status, None)
+                else:
+                    operation["security"] = [{"key": []}]
+                    operation["description"] += f"\n\nNeeds a key with the scope `{scope}`."
+        return document
 
-    @app.exception_handler(HTTPException)
-    async def plain(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return fault(error.status_code, "http", str(error.detail))
+    if needed:
+        app.openapi = described  # type: ignore[method-assign]
+
+
+def _add_metrics(metrics: Metrics, engine: Answers, workers: Workers, releases: ReleaseAdmin | None) -> None:
+    def release() -> dict[str, float]:
+        return {releases.state().serving if releases is not None else engine.about.release: 1.0}
+
+    metrics.follow("bowerbird_release_info", "1 for the release that answers.", release, label="release")
+    metrics.follow("bowerbird_requests_waiting", "Requests that wait for a thread.", lambda: workers.waiting)

@@ -275,14 +275,6 @@ class About(Outgoing):
     slate_rule: str
 
 
-class Health(Outgoing):
-    """The server is up."""
-
-    status: Literal["ok"] = "ok"
-    version: str
-    release: str
-
-
 class Fault(Outgoing):
     """One thing wrong with a request."""
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import socket
+import time
+from types import FrameType
 
 import uvicorn
 
-from bowerbird.serve.api.app import LOCAL_HOSTS, create_app
-from bowerbird.serve.engine import Engine
+from bowerbird.serve.api.app import LOCAL_HOSTS, Lifecycle, Load, create_app
+from bowerbird.serve.api.gate import Access
+from bowerbird.serve.api.metrics import Metrics
+from bowerbird.serve.api.ports import Answers, EventSink, ReleaseAdmin
+from bowerbird.serve.api.trace import log_to_stderr
+from bowerbird.serve.traffic.rates import is_loopback
 from bowerbird.tables.errors import BowerbirdError
+
+_MAX_CONNECTIONS = 1024
+"""Open connections, idle ones included; far above what is worked on at once, so that clients are told 429 by `Load`."""
 
 
 class AddressError(BowerbirdError):
@@ -43,15 +54,79 @@ def address(found: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def run(engine: Engine, found: socket.socket) -> None:
-    """Serves until interrupted.
+def is_local(found: socket.socket) -> bool:
+    """Whether only this machine can reach a socket."""
+    return is_loopback(found.getsockname()[0])
+
+
+def run(
+    engine: Answers,
+    found: socket.socket,
+    *,
+    access: Access | None = None,
+    events: EventSink | None = None,
+    releases: ReleaseAdmin | None = None,
+    metrics: Metrics | None = None,
+    load: Load | None = None,
+    drain_s: float = 0.0,
+    access_log: bool = False,
+) -> None:
+    """Serves until interrupted (SIGINT) or terminated (SIGTERM); requests in flight are finished.
 
     A socket bound to a loopback address answers to loopback host names only; any other answers to every name.
+
+    Args:
+        engine: What answers.
+        found: A listening socket.
+        access: Keys and rates; None = no keys, on a loopback address only.
+        events: Where posted events go.
+        releases: What is served.
+        metrics: Where everything is counted.
+        load: How much is worked on at once.
+        drain_s: Seconds to go on serving after SIGTERM, while `/v1/ready` already says no.
+        access_log: Log a line for each request.
+
+    Raises:
+        AddressError: No keys, on an address that others can reach.
     """
-    host = found.getsockname()[0]
-    hosts = LOCAL_HOSTS if host in LOCAL_HOSTS else None
-    config = uvicorn.Config(
-        create_app(engine, hosts=hosts), log_level="warning", access_log=False, timeout_keep_alive=30,
-        limit_concurrency=256, server_header=False,
+    if not is_local(found) and (access is None or access.keys is None):
+        raise AddressError(
+            "a server that others can reach needs keys; leave out --no-auth, or listen on 127.0.0.1"
+        )
+    load = load or Load()
+    app = create_app(
+        engine, hosts=LOCAL_HOSTS if is_local(found) else None, access=access, events=events, releases=releases,
+        metrics=metrics, load=load,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[found])
+    log_to_stderr(logging.INFO if access_log else logging.WARNING)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_keep_alive=30, limit_concurrency=_MAX_CONNECTIONS,
+        server_header=False, ws="none", timeout_graceful_shutdown=int(load.timeout_s) + 2,
+    )  # fmt: skip
+    _Server(config, app.state.lifecycle, drain_s).run(sockets=[found])
+
+
+class _Server(uvicorn.Server):
+    """Says that it is not ready before it stops, and returns after SIGTERM so that files and databases get closed."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_s: float) -> None:
+        super().__init__(config)
+        self._lifecycle, self._drain_s = lifecycle, drain_s
+        self._stop_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Takes a signal to stop; a second one does not wait for the drain."""
+        self._lifecycle.draining = True
+        if sig == signal.SIGTERM:
+            if self._drain_s > 0 and self._stop_at is None:
+                self._stop_at = time.monotonic() + self._drain_s
+            else:
+                self.should_exit = True
+            return
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ends the drain."""
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)

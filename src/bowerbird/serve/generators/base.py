@@ -1,20 +1,48 @@
 """The seam to the model side: what the engine needs from a system that turns histories into candidates.
 
-Shape letters: B histories of a batch, n candidates, Q query items.
+A batch of questions becomes a `Run`, whose stages the engine calls one after the other: it times them, leaves out what
+there is no time for, and answers otherwise where one fails.
+
+Shape letters: n candidates of one question, h events of its history, C actions, De item dimension, Q query items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from bowerbird.tables.view import HistoryBatch
+from bowerbird.serve.past.window import Window
 
 UNSPECIFIED = "any"
 """Name of the outcome that asks for nothing in particular."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One request as a model reads it.
+
+    Attributes:
+        window: The history, at least one event.
+        outcomes: Outcome to share, summing to one.
+        k: Candidates wanted.
+        surface: Surface code of the store.
+        time: ms UTC of the request.
+        key: Whose history it is; what is computed from it may be kept under this name. None = nobody's.
+        allowed: int32 (a,) the only items that may come back; None = all.
+        exclude: int32, items that must not come back.
+    """
+
+    window: Window
+    outcomes: Mapping[str, float]
+    k: int
+    surface: int
+    time: int
+    key: Hashable | None = None
+    allowed: np.ndarray | None = None
+    exclude: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
 
 @dataclass(frozen=True)
@@ -28,23 +56,28 @@ class QueryVector:
     budget: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
-    """What a generator found, best first.
+    """What was found for one question, best first.
 
     Attributes:
-        item: int32 (B, n) dense items, each at most once a row, padded at the end with -1.
-        score: float32 (B, n), larger is better.
-        vector: int32 (B, n) index into `vectors[b]` of the vector that found the item.
-        vectors: The generated vectors of each history.
-        timings_ms: Milliseconds by stage, in order.
+        item: int32 (n,) dense items, each at most once; -1 = none.
+        score: float32 (n,), larger is better.
+        vector: int32 (n,) index into `vectors` of the vector that found the item.
+        vectors: The generated vectors.
+        stored: float32 (n, De), the items' vectors as they are stored; None for models that do not rank.
     """
 
     item: np.ndarray
     score: np.ndarray
     vector: np.ndarray
-    vectors: Sequence[Sequence[QueryVector]]
-    timings_ms: dict[str, float] = field(default_factory=dict)
+    vectors: Sequence[QueryVector]
+    stored: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Candidates:
+        """Some of the candidates."""
+        stored = None if self.stored is None else self.stored[rows]
+        return Candidates(self.item[rows], self.score[rows], self.vector[rows], self.vectors, stored)
 
 
 @dataclass(frozen=True)
@@ -53,6 +86,37 @@ class Neighbours:
 
     item: np.ndarray
     score: np.ndarray
+
+
+class Run(Protocol):
+    """A batch of questions on its way through a model. Stages are called in order, by one thread at a time.
+
+    What a question gets does not depend on the others of its batch, up to rounding.
+    """
+
+    def encode(self) -> None:
+        """Reads the histories."""
+        ...
+
+    def generate(self) -> None:
+        """Makes query vectors."""
+        ...
+
+    def retrieve(self) -> list[Candidates]:
+        """Candidates of each question, fewer than asked only where there are no more."""
+        ...
+
+    def rank(self, found: Sequence[Candidates]) -> list[np.ndarray]:
+        """float32 (n, C) for each question: how likely each action of the generator's `actions` is."""
+        ...
+
+    def attended(self, found: Sequence[Candidates]) -> list[np.ndarray]:
+        """float32 (n, h) for each question: how much of its attention each candidate pays to each past event."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> Run:
+        """The same run for some of its questions (ascending)."""
+        ...
 
 
 class Generator(Protocol):
@@ -74,32 +138,22 @@ class Generator(Protocol):
         ...
 
     @property
-    def history_length(self) -> int:
-        """How many past events it reads."""
+    def actions(self) -> tuple[str, ...]:
+        """Actions it says probabilities of, in the order of `Run.rank`; empty = it does not rank."""
         ...
 
-    def generate(
-        self,
-        history: HistoryBatch,
-        outcomes: Mapping[str, float],
-        k: int,
-        *,
-        surface: np.ndarray,
-        time: np.ndarray,
-        allowed: np.ndarray | None = None,
-        exclude: Sequence[np.ndarray] | None = None,
-    ) -> Candidates:
-        """Candidates for each history.
+    @property
+    def history_length(self) -> int:
+        """How many past events it reads at most."""
+        ...
 
-        Args:
-            history: B histories; an empty one yields no candidates.
-            outcomes: Outcome to share, summing to one.
-            k: Candidates wanted for each history.
-            surface: int16 (B,) surface codes.
-            time: int64 (B,) ms UTC of the requests.
-            allowed: int32 (a,) the only items that may come back; None = all.
-            exclude: For each history, int32 items that must not come back.
-        """
+    @property
+    def readable(self) -> np.ndarray | None:
+        """bool (I,): items it has a vector of, so that they can stand in a history; None = all."""
+        ...
+
+    def start(self, questions: Sequence[Question]) -> Run:
+        """Begins to answer a batch; nothing is computed yet."""
         ...
 
     def similar(self, items: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> Neighbours:
@@ -107,4 +161,12 @@ class Generator(Protocol):
 
         A row is all -1 where an item is not indexed.
         """
+        ...
+
+    def describe(self) -> Mapping[str, object]:
+        """Plain facts about what it keeps in memory, for people and metrics."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what it keeps between requests."""
         ...

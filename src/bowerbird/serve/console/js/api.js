@@ -1,15 +1,19 @@
 // The server, as functions. A failed answer becomes an Error whose message is for a person.
+import { authorization } from "./key.js";
+
+const NO_KEY = "This page needs a key. Open it by the link that “bowerbird serve” printed when it started.";
 
 async function call(path, options = {}) {
   let answer, body;
   try {
-    answer = await fetch(path, { headers: { "content-type": "application/json" }, ...options });
+    answer = await fetch(path, { headers: { "content-type": "application/json", ...authorization() }, ...options });
     body = await answer.json();
   } catch (error) {
     if (error.name === "AbortError") throw error; // also when it strikes while the body arrives
     if (!answer) throw new Error("The server does not answer. Is it still running?");
   }
   if (answer.ok && body) return body;
+  if (answer.status === 401) throw new Error(NO_KEY);
   throw new Error(body?.errors?.map((fault) => fault.message).join(" ") || `The server answered ${answer.status}.`);
 }
 
