@@ -121,3 +121,12 @@ def test_events_that_the_store_has_count_once(store: Store, history: OnlineHisto
 
     after = trails(store, Exported()).of("u10")  # type: ignore[arg-type]
     assert (before.posted, after.posted, before.events - after.events) == (1, 0, 1)
+
+
+def test_an_event_older_than_the_stores_newest_takes_its_place(store: Store, history: OnlineHistory) -> None:
+    kept = trails(store, history)
+    before = kept.of("u12")
+    history.append([OnlineEvent("between", "u12", "f59", int(before.window.time[-2]) + 1, ("click",))])
+    after = kept.of("u12")
+    assert store.items.decode(after.window.item[-2:-1]) == ["f59"]
+    same(after, trails(store, history).of("u12"))

@@ -47,9 +47,7 @@ def slate_meanings(comparison: SlateComparison) -> list[tuple[str, str]]:
     """(metric, what it is) for every metric of the table."""
     hits = [name for name in comparison.metrics if name.startswith("hit@")]
     shown = [(slate_metric(name), MEANING[name]) for name in comparison.metrics if name in MEANING]
-    return shown + [
-        (slate_metric(name), MEANING["hit"].replace("k", name.partition("@")[2])) for name in hits
-    ]
+    return shown + [(slate_metric(name), MEANING["hit"].format(k=name.partition("@")[2])) for name in hits]
 
 
 def slate_rules(comparison: SlateComparison) -> list[tuple[str, str]]:

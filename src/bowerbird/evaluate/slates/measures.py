@@ -25,13 +25,13 @@ MEANING = {
     "auc": "area under the ROC curve over all rows",
     "gauc": "area inside each user with both classes, weighted by the user's rows",
     "slate_auc": "mean area inside each slate with both classes",
-    "hit": "share of slates with both classes that have a positive among the first k",
+    "hit": "share of slates with both classes that have a positive among the first {k}",
     "ndcg": "mean discounted gain inside slates with both classes",
     "log_loss": "mean over rows, in nats",
     "ece": "mean |probability - rate| over 15 bins of equally many rows",
     "calibration": "sum of probabilities over number of positives",
 }
-"""What each metric is; "hit" stands for every "hit@k"."""
+"""What each metric is; "hit" stands for every "hit@k", with a place for k."""
 
 
 def metric_names(ks: Sequence[int]) -> list[str]:
