@@ -175,14 +175,14 @@ def test_serve_opens_everything_and_says_where(
     from bowerbird.serve.api import server
 
     served = []
-    monkeypatch.setattr(server, "run", lambda engine, found, **_: served.append((engine, server.address(found))))
+    monkeypatch.setattr(
+        server, "run", lambda engine, found, **_: served.append((engine.about, server.address(found)))
+    )
     done = bowerbird("serve", "--artifact", model, "--store", store, "--port", 0)
     assert done.exit_code == 0, done.output
-    engine, address = served[0]
+    about, address = served[0]
     assert (
-        engine.about.dataset == "two circles"
-        and address.startswith("http://127.0.0.1:")
-        and address in done.stderr
+        about.dataset == "two circles" and address.startswith("http://127.0.0.1:") and address in done.stderr
     )
 
 

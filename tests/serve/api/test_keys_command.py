@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from bowerbird.cli import serving
 from bowerbird.cli.main import app
-from bowerbird.cli.serving import Door, open_page
+from bowerbird.cli.serving import Door, House, open_page
 from bowerbird.serve.api import server
 from bowerbird.serve.api.keys import ALL_SCOPES, Key, KeyFile
 from bowerbird.serve.engine import Engine
+from bowerbird.serve.service import Service
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +74,15 @@ def serve(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # t
     served: list[dict[str, Any]] = []
     said: list[str] = []
     monkeypatch.setattr(server, "run", lambda engine, found, **options: served.append(options))
-    monkeypatch.setattr(Engine, "open", lambda artifact, store: engine)
+    monkeypatch.setattr(Service, "open", lambda store, **_: Service(engine))
+    monkeypatch.setattr(Engine, "close", lambda self: None)  # the engine is every test's
+    monkeypatch.setattr(Engine, "start_batching", lambda self, **_: None)
     monkeypatch.setattr(serving, "say", said.append)
 
     def call(*, terminal: bool, host: str = "127.0.0.1", **door: Any) -> tuple[dict[str, Any], str]:
         said.clear()
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
-        open_page(tmp_path / "model", tmp_path / "store", host, 0, Door(**door))
+        open_page(House(tmp_path / "store", tmp_path / "model"), host, 0, Door(**door))
         return served[-1], "\n".join(said)
 
     return call
