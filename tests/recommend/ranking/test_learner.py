@@ -161,6 +161,7 @@ def test_values_put_a_list_in_order(slates: Store, fitted: Artifact) -> None:
         encoded = opened.encode(opened.histories(cases.user, cases.history_end))
         p = opened.rank(
             encoded, opened.vectors_IE[torch.from_numpy(found.items.astype(np.int64))],
+            torch.from_numpy(found.items.astype(np.int64)),
             time_B=torch.from_numpy(cases.time), surface_B=torch.from_numpy(cases.surface.astype(np.int64) + 1),
         ).numpy()[..., opened.actions.index(name)]  # fmt: skip
         for c in range(len(cases)):

@@ -93,7 +93,7 @@ def test_ranking_on_a_cache_equals_the_dense_pass_of_training(
             model.candidate_vectors(model.items(c.item), c.time, c.surface, c.previous),
             seen_BK=c.seen * step, candidate_lengths_B=c.lengths,
         )  # fmt: skip
-        dense_BKC = model.heads(z_BKD)
+        dense_BKC = model.heads(z_BKD) + model.item_bias(c.item)
         checked = 0
         for b in range(len(c.lengths)):
             for k in range(int(c.lengths[b])):
@@ -103,8 +103,8 @@ def test_ranking_on_a_cache_equals_the_dense_pass_of_training(
                 tokens = replace(tokens, lengths=torch.tensor([n]))
                 encoded = model.read(tokens, model.items(tokens.item), room=2)
                 cached = model.rank(
-                    encoded, model.items(c.item[b : b + 1, k : k + 1]), time_B=c.time[b, k : k + 1],
-                    surface_B=c.surface[b, k : k + 1],
+                    encoded, model.items(c.item[b : b + 1, k : k + 1]), c.item[b : b + 1, k : k + 1],
+                    time_B=c.time[b, k : k + 1], surface_B=c.surface[b, k : k + 1],
                 )  # fmt: skip
                 torch.testing.assert_close(cached[0, 0], dense_BKC[b, k], atol=1e-5, rtol=0)
                 checked += 1
@@ -133,9 +133,10 @@ def test_appended_events_equal_a_history_read_at_once(
         torch.testing.assert_close(grown.last_BD, once.last_BD, atol=1e-5, rtol=0)
         assert torch.equal(grown.time_B, once.time_B)
         ask = {"time_B": once.time_B + 1000, "surface_B": torch.ones(6, dtype=torch.long)}
-        e_BKE = model.items(torch.arange(12).expand(6, 12))
+        ids_BK = torch.arange(12).expand(6, 12)
+        e_BKE = model.items(ids_BK)
         torch.testing.assert_close(
-            model.rank(grown, e_BKE, **ask), model.rank(once, e_BKE, **ask), atol=1e-5, rtol=0
+            model.rank(grown, e_BKE, ids_BK, **ask), model.rank(once, e_BKE, ids_BK, **ask), atol=1e-5, rtol=0
         )
 
 
@@ -145,11 +146,12 @@ def test_generating_leaves_the_encoding_as_it_was(slates: Store, uni: UniPinRecC
     ask = {"surface_B": torch.ones(4, dtype=torch.long), "time_B": tokens.time.amax(1) + 5}
     with torch.no_grad():
         encoded = model.read(tokens, model.items(tokens.item), room=3)
-        e_BKE = model.items(torch.arange(12).expand(4, 12))
-        before = model.rank(encoded, e_BKE, **ask)
+        ids_BK = torch.arange(12).expand(4, 12)
+        e_BKE = model.items(ids_BK)
+        before = model.rank(encoded, e_BKE, ids_BK, **ask)
         plan = Plan(outcomes={"save": 0.5, "any": 0.5}, steps=4)
         first = generate(model, conditions, encoded, plan, **ask)
-        assert torch.equal(model.rank(encoded, e_BKE, **ask), before)
+        assert torch.equal(model.rank(encoded, e_BKE, ids_BK, **ask), before)
         again = generate(model, conditions, encoded, plan, **ask)
         torch.testing.assert_close(again.vectors_BME, first.vectors_BME)
 
@@ -166,7 +168,10 @@ def test_the_loss_is_the_sum_of_the_published_means(slates: Store, uni: UniPinRe
     item = model.item_loss(batch, vectors, h)
     real = vectors.real_BN & batch.masked
     means = []
-    past, shown = model.heads(h[real]) + model.past_bias, model.heads(z[c.real])
+    past, shown = (
+        model.heads(h[real]) + model.past_bias,
+        model.heads(z[c.real]) + model.item_bias(c.item[c.real]),
+    )
     every = torch.ones(int(real.sum()))
     for logits, deeds, weight in (
         (past, batch.tokens.deeds[real], every),

@@ -46,8 +46,10 @@ def outputs(model: OpenUniPinRec, encoded: Encoded) -> tuple[torch.Tensor, torch
         model.model, model.conditions, encoded, plan, surface_B=surface_B, time_B=time_B,
         shares_BO=np.full((batch, 2), 0.5),
     )  # fmt: skip
-    items = model.vectors_IE[:5].expand(batch, -1, -1)
-    return made.vectors_BME, model.rank(encoded, items, time_B=time_B, surface_B=surface_B)
+    items_BK = torch.arange(5).expand(batch, -1)
+    return made.vectors_BME, model.rank(
+        encoded, model.vectors_IE[items_BK], items_BK, time_B=time_B, surface_B=surface_B
+    )
 
 
 def agree(read: HistoryReader, keys: Sequence[object], windows: Sequence[Window]) -> None:

@@ -46,8 +46,9 @@ def test_items_come_in_order_of_value_with_the_models_probabilities(uni: Engine)
     trail = uni.trails.of("u00")
     encoded = uni.generator.reader.encode([trail.window])  # type: ignore[attr-defined]
     codes = uni.store.items.encode(ids(answer))
+    codes_1K = torch.from_numpy(codes.astype(np.int64))[None]
     probability = model.rank(
-        encoded, model.vectors_IE[torch.from_numpy(codes.astype(np.int64))][None],
+        encoded, model.vectors_IE[codes_1K], codes_1K,
         time_B=torch.tensor([uni.store.manifest.time_range[1] + 1]), surface_B=torch.ones(1, dtype=torch.long),  # type: ignore[index]
     )[0]  # fmt: skip
     said = [[entry.probabilities[a] for a in uni.store.manifest.actions] for entry in answer.items]

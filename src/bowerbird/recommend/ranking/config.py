@@ -22,6 +22,7 @@ class UniPinRecConfig(PinRecConfig):
         retrieve: train the item softmax; without it the model only ranks.
         rank_past: ask for the actions of masked history positions, too.
         rank_slates: ask for the actions of slates; without it (and ``rank_past``) the model only retrieves.
+        item_bias: learn how much everybody does with an item as one number per action, beside the network.
         action_loss: weight of the action losses beside the item softmax.
         interleave: one token per item and one per action, as in HSTU, instead of masked actions on the feature axis. At
             an equal number of tokens ``history_length`` is half.
@@ -38,6 +39,7 @@ class UniPinRecConfig(PinRecConfig):
     retrieve: bool = True
     rank_past: bool = True
     rank_slates: bool = True
+    item_bias: bool = True
     action_loss: float = 1.0
     interleave: bool = False
     start_from: str = ""

@@ -89,6 +89,10 @@ class UniPinRec(PinRec):
         self.heads = ActionHeads(config.width, store_actions)
         # an event is in a history because something was done: its base rates are not those of what is shown
         self.past_bias = nn.Parameter(torch.zeros(store_actions))
+        # how much everybody does with an item: learnt apart, so that the network need not press it into a direction
+        self.item_bias = nn.Embedding(spec.n_items, store_actions) if config.item_bias else None
+        if self.item_bias is not None:
+            nn.init.zeros_(self.item_bias.weight)
         self.action_token = nn.Linear(ACTION_WIDTH, config.width) if config.interleave else None
         self.register_buffer("action_weight", torch.ones(store_actions))
 
@@ -139,12 +143,14 @@ class UniPinRec(PinRec):
         hidden = torch.full_like(time_BK, MASK)
         return self.token_vectors(e_BKE, time_BK, surface_BK, hidden, previous_BK)
 
-    def rank(self, encoded: Encoded, e_BKE: Tensor, *, time_B: Tensor, surface_B: Tensor) -> Tensor:
+    def rank(
+        self, encoded: Encoded, e_BKE: Tensor, items_BK: Tensor, *, time_B: Tensor, surface_B: Tensor
+    ) -> Tensor:
         """Action logits (B, K, C) of candidates against an encoded history, which is left as it was.
 
         Args:
             encoded: the histories; a row without events is legal.
-            e_BKE: item vectors, as the index stores them.
+            e_BKE: item vectors, as the index stores them. items_BK: int64 ids of the items, -1 = unknown.
             time_B: int64 ms of the requests. surface_B: int64 surface codes.
         """
         shape = e_BKE.shape[:2]
@@ -152,7 +158,14 @@ class UniPinRec(PinRec):
             e_BKE, time_B[:, None].expand(shape), surface_B[:, None].expand(shape),
             encoded.time_B[:, None].expand(shape),
         )  # fmt: skip
-        return self.heads(self.decoder.score(x_BKD, encoded.cache)).float()
+        return self._shown_logits(self.decoder.score(x_BKD, encoded.cache), items_BK)
+
+    def _shown_logits(self, z_XD: Tensor, items_X: Tensor) -> Tensor:
+        """Logits (X, C) of what is shown, from hidden states and ids."""
+        logits: Tensor = self.heads(z_XD).float()
+        if self.item_bias is None:
+            return logits
+        return logits + torch.where((items_X >= 0)[..., None], self.item_bias(items_X.clamp(min=0)), 0.0)
 
     def _stream(
         self, tokens: Tokens, e_BNE: Tensor, deeds_BN: Tensor, previous_BN: Tensor | None = None
@@ -205,7 +218,7 @@ class UniPinRec(PinRec):
             past_RC = self.heads(h_BLD[:, ::step][where_BN]).float() + self.past_bias
             asked.append(("past", self._action_loss(past_RC, tokens.deeds[where_BN])))
         if self.uni.rank_slates:
-            shown_RC = self.heads(z_BKD[real_BK]).float()
+            shown_RC = self._shown_logits(z_BKD[real_BK], candidates.item[real_BK])
             asked.append(
                 ("slate", self._action_loss(shown_RC, candidates.deeds[real_BK], candidates.weight[real_BK]))
             )

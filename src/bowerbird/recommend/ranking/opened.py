@@ -70,12 +70,15 @@ class OpenUniPinRec(OpenPinRec):
         return self.ranker.uni.rank_slates or self.ranker.uni.rank_past
 
     @torch.no_grad()
-    def rank(self, encoded: Encoded, vectors_BKE: Tensor, *, time_B: Tensor, surface_B: Tensor) -> Tensor:
+    def rank(
+        self, encoded: Encoded, vectors_BKE: Tensor, items_BK: Tensor, *, time_B: Tensor, surface_B: Tensor
+    ) -> Tensor:
         """Calibrated probabilities (B, K, C) of every action of the store.
 
         Args:
             encoded: from :meth:`OpenPinRec.encode`; left as it was.
             vectors_BKE: float32 unit item vectors, as stored with the index.
+            items_BK: int64 dense ids of the items; -1 where a place is empty.
             time_B: int64 ms of the requests. surface_B: int64 surface codes.
 
         Raises:
@@ -83,7 +86,7 @@ class OpenUniPinRec(OpenPinRec):
         """
         if not self.ranks:
             raise ConfigError("this model was trained to retrieve only (rank_slates is off); it cannot rank")
-        return self.ranker.rank(encoded, vectors_BKE, time_B=time_B, surface_B=surface_B).sigmoid()
+        return self.ranker.rank(encoded, vectors_BKE, items_BK, time_B=time_B, surface_B=surface_B).sigmoid()
 
 
 class UniPinRecRanker:
@@ -112,10 +115,14 @@ class UniPinRecRanker:
             encoded = self.opened.encode(tokens)
             rows = torch.from_numpy(which.reshape(-1))
             each = Encoded(encoded.cache.select(rows), encoded.last_BD[rows], encoded.time_B[rows])
-            vectors_SKE = self.opened.vectors_IE[torch.from_numpy(chunk.padded(chunk.item).astype(np.int64))]
+            items_SK = torch.from_numpy(chunk.padded(chunk.item).astype(np.int64))
             surface_S = torch.from_numpy(self.opened.conditions.surface_codes(chunk.surface))
             probability_SKC = self.opened.rank(
-                each, vectors_SKE, time_B=torch.from_numpy(chunk.time), surface_B=surface_S
+                each,
+                self.opened.vectors_IE[items_SK],
+                items_SK,
+                time_B=torch.from_numpy(chunk.time),
+                surface_B=surface_S,
             )
             found = probability_SKC.numpy()[chunk.mask]
             out[done : done + len(found), : found.shape[1]] = found

@@ -59,10 +59,14 @@ def reranked(
         chunk = cases.subset(slice(low, low + _CASES))
         items_BK = found.items[low : low + _CASES]
         encoded = opened.encode(opened.histories(chunk.user, chunk.history_end, view=chunk.view))
-        vectors_BKE = opened.vectors_IE[torch.from_numpy(items_BK.clip(0).astype(np.int64))]
+        ids_BK = torch.from_numpy(items_BK.astype(np.int64))
         surface_B = torch.from_numpy(opened.conditions.surface_codes(chunk.surface))
         probability_BKC = opened.rank(
-            encoded, vectors_BKE, time_B=torch.from_numpy(chunk.time), surface_B=surface_B
+            encoded,
+            opened.vectors_IE[ids_BK.clamp(min=0)],
+            ids_BK,
+            time_B=torch.from_numpy(chunk.time),
+            surface_B=surface_B,
         )
         value_BK = np.where(items_BK < 0, -np.inf, (probability_BKC @ weight_C).numpy())
         order = np.argsort(-value_BK, axis=1, kind="stable")[:, :k]

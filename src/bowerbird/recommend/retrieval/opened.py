@@ -126,6 +126,9 @@ class OpenPinRec:
             if config.id_mode == "table":
                 rows = tensors["items.identity.weight"]
                 tensors["items.identity.weight"] = torch.cat([rows, rows.new_zeros(extra, rows.shape[1])])
+            if "item_bias.weight" in tensors:
+                rows = tensors["item_bias.weight"]
+                tensors["item_bias.weight"] = torch.cat([rows, rows.new_zeros(extra, rows.shape[1])])
         model = cls.network(config, conditions, encoder, view, tensors["log_share"], facts=facts)
         model.load_state_dict(tensors)
         blend = Blend.from_dict(facts["blend"]) if "blend" in facts else None

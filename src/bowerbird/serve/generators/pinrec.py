@@ -110,7 +110,7 @@ class PinRecGenerator:
     # --- what a run asks
 
     def probabilities(
-        self, reading: Reading, vectors_BKE: Tensor, time_B: Tensor, surface_B: Tensor
+        self, reading: Reading, vectors_BKE: Tensor, items_BK: Tensor, time_B: Tensor, surface_B: Tensor
     ) -> Tensor:
         """(B, K, C): a PinRec knows of no action."""
         return torch.zeros(*vectors_BKE.shape[:2], 0)
@@ -156,10 +156,10 @@ class UniPinRecGenerator(PinRecGenerator):
         return cls(opened, release, actions=actions, index=index, pool_bytes=pool_bytes)
 
     def probabilities(
-        self, reading: Reading, vectors_BKE: Tensor, time_B: Tensor, surface_B: Tensor
+        self, reading: Reading, vectors_BKE: Tensor, items_BK: Tensor, time_B: Tensor, surface_B: Tensor
     ) -> Tensor:
         """(B, K, C) calibrated probabilities of every action."""
-        return self.uni.rank(reading.encoded, vectors_BKE, time_B=time_B, surface_B=surface_B)
+        return self.uni.rank(reading.encoded, vectors_BKE, items_BK, time_B=time_B, surface_B=surface_B)
 
     def candidate_tokens(
         self, reading: Reading, vectors_BKE: Tensor, time_B: Tensor, surface_B: Tensor
@@ -182,7 +182,8 @@ class PinRecRun:
 
     def __init__(self, generator: PinRecGenerator, questions: Sequence[Question]) -> None:
         self._generator, self._questions = generator, questions
-        self._surface_B = torch.tensor([question.surface + 1 for question in questions])
+        surfaces = np.array([question.surface for question in questions], np.int64)
+        self._surface_B = torch.from_numpy(generator.opened.conditions.surface_codes(surfaces))
         self._time_B = torch.tensor([question.time for question in questions])
         self._reading: Reading | None = None
         self._made: Generated | None = None
@@ -260,7 +261,9 @@ class PinRecRun:
         offset = self._generator.offset_names[made.offset[m]]
         return QueryVector(made.outcome[m], made.step[m], offset, budget)
 
-    def _attended(self, reading: Reading, vectors_BKE: Tensor, time_B: Tensor, surface_B: Tensor) -> Tensor:
+    def _attended(
+        self, reading: Reading, vectors_BKE: Tensor, items_BK: Tensor, time_B: Tensor, surface_B: Tensor
+    ) -> Tensor:
         x_BKD = self._generator.candidate_tokens(reading, vectors_BKE, time_B, surface_B)
         return attended(self._generator.opened.model.decoder, x_BKD, reading.encoded.cache)
 
@@ -273,10 +276,12 @@ class PinRecRun:
         if not most:
             return [np.zeros((0, len(self._generator.actions)), np.float32) for _ in found]
         padded = np.zeros((len(stored), most, self._generator.opened.vectors_IE.shape[1]), np.float32)
-        for b, rows in enumerate(stored):
-            padded[b, : len(rows)] = rows
+        items = np.full((len(stored), most), -1, np.int64)
+        for b, (rows, one) in enumerate(zip(stored, found, strict=True)):
+            padded[b, : len(rows)], items[b, : len(rows)] = rows, one.item
+        given = torch.from_numpy(padded), torch.from_numpy(items)
         with torch.inference_mode():
-            made = compute(self._read(), torch.from_numpy(padded), self._time_B, self._surface_B).numpy()
+            made = compute(self._read(), *given, self._time_B, self._surface_B).numpy()
         return [made[b, : len(rows)] for b, rows in enumerate(stored)]
 
 
