@@ -12,6 +12,7 @@ import typer
 
 from bowerbird.cli.keys import KeysOption, key_file
 from bowerbird.cli.options import ArtifactOption, StoreOption
+from bowerbird.cli.publish import RootOption
 from bowerbird.cli.show import say
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class House:
     Attributes:
         store: Folder of the store.
         artifact: Folder of a fitted model; read where no releases are named.
-        releases: Folder of releases whose active one is followed.
+        releases: Folder whose releases/ holds the releases to follow.
         online: File or URL of the online history; None = `online.sqlite` beside the store; "none" = no events.
     """
 
@@ -68,12 +69,11 @@ class Door:
 def serve(
     artifact: ArtifactOption = Path("model"),
     store: StoreOption = Path("store"),
-    releases: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of `bowerbird publish`: serve its active release and follow changes, instead of --artifact."
-        ),
-    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Serve the active release and every later one, instead of --artifact."),
+    ] = False,
+    root: RootOption = None,
     online: Annotated[
         str | None,
         typer.Option(
@@ -107,11 +107,11 @@ def serve(
     Examples:
 
     - `bowerbird serve --artifact model --store store`
-    - `bowerbird serve --releases releases --store store`
+    - `bowerbird serve --follow --store store`
     - `bowerbird serve --port 0 --no-auth`
     """
     open_page(
-        House(store, artifact, releases, online),
+        House(store, artifact, (root or store) if follow else None, online),
         host,
         port,
         Door(keys, no_auth, rate, timeout, drain, access_log),

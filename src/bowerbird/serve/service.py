@@ -64,7 +64,7 @@ class Service:
         Args:
             store: Folder of the store.
             artifact: Folder of a fitted model; read where no `releases` are given.
-            releases: Folder that `bowerbird publish` writes to.
+            releases: Folder whose releases/ `bowerbird publish` writes to.
             history: File or URL of the online history; None = events cannot be posted.
             observer, every: See the class.
 
@@ -83,7 +83,7 @@ class Service:
             if active is None:
                 raise ReleaseError(
                     f"{releases} has no active release; make one: bowerbird publish --artifact model --store {store} "
-                    f"--releases {releases}"
+                    f"--root {releases}"
                 )
             release = root.open(active.id, opened, verify=True)
             engine = Engine(release.store, release.generator(), history=online)
