@@ -87,13 +87,14 @@ def test_ranking_on_a_cache_equals_the_dense_pass_of_training(
     model, batch = _batch(slates, config)
     c, step = batch.candidates, model.tokens_per_event
     with torch.no_grad():
-        _, z_BKD = model.decoder(
+        h_BLD, z_BKD = model.decoder(
             model._stream(batch.tokens, model.items(batch.tokens.item), batch.tokens.deeds),
             batch.tokens.lengths * step,
             model.candidate_vectors(model.items(c.item), c.time, c.surface, c.previous),
             seen_BK=c.seen * step, candidate_lengths_B=c.lengths,
         )  # fmt: skip
-        dense_BKC = model.heads(z_BKD) + model.item_bias(c.item)
+        dense_BKC = torch.zeros(*c.item.shape, 3)
+        dense_BKC[c.real] = model.slate_logits(h_BLD, z_BKD, c, model.items(c.item[c.real]))
         checked = 0
         for b in range(len(c.lengths)):
             for k in range(int(c.lengths[b])):
@@ -170,7 +171,7 @@ def test_the_loss_is_the_sum_of_the_published_means(slates: Store, uni: UniPinRe
     means = []
     past, shown = (
         model.heads(h[real]) + model.past_bias,
-        model.heads(z[c.real]) + model.item_bias(c.item[c.real]),
+        model.slate_logits(h, z, c, model.items(c.item[c.real])),
     )
     every = torch.ones(int(real.sum()))
     for logits, deeds, weight in (

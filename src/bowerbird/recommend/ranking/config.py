@@ -23,6 +23,8 @@ class UniPinRecConfig(PinRecConfig):
         rank_past: ask for the actions of masked history positions, too.
         rank_slates: ask for the actions of slates; without it (and ``rank_past``) the model only retrieves.
         item_bias: learn how much everybody does with an item as one number per action, beside the network.
+        affinity: add how near a candidate lies to the vector that retrieval would ask with, one learned weight per
+            action; needs ``retrieve``.
         action_loss: weight of the action losses beside the item softmax.
         interleave: one token per item and one per action, as in HSTU, instead of masked actions on the feature axis. At
             an equal number of tokens ``history_length`` is half.
@@ -40,6 +42,7 @@ class UniPinRecConfig(PinRecConfig):
     rank_past: bool = True
     rank_slates: bool = True
     item_bias: bool = True
+    affinity: bool = True
     action_loss: float = 1.0
     interleave: bool = False
     start_from: str = ""
@@ -48,6 +51,10 @@ class UniPinRecConfig(PinRecConfig):
     def retrieval_only(self) -> Self:
         """PinRec with the same input: nothing is masked, nothing is ranked."""
         return replace(self, p_mask=0.0, rank_past=False, rank_slates=False)
+
+    def plain(self) -> Self:
+        """Heads on hidden states alone, as published: no item bias, no affinity."""
+        return replace(self, item_bias=False, affinity=False)
 
     def ranking_only(self) -> Self:
         """The action losses alone."""

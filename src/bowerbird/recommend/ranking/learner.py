@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bowerbird.recommend.examples import PinRecExamples
 
 _VALIDATION_SLATES = 4_000
+_PRIOR_ROWS = 20.0
+"""Rows at the usual rates that every item starts with where its own rates are estimated."""
 
 
 class UniPinRecLearner(PinRecLearner):
@@ -63,13 +65,19 @@ class UniPinRecLearner(PinRecLearner):
 
     def _prepare(self, model: PinRec, examples: PinRecExamples, shown: View) -> None:
         assert isinstance(model, UniPinRec) and isinstance(examples, UniPinRecExamples)
-        rate_C = _rates(examples)
+        shown_I, acted_IC = _shown_and_acted(examples)
+        rate_C = acted_IC.sum(0) / max(shown_I.sum(), 1)
         # B8: rare actions weigh more, 1 / sqrt(rate), 1 on average; an action that never happens weighs nothing
         weight_C = np.where(rate_C > 0, 1 / np.sqrt(np.maximum(rate_C, 1e-6)), 0.0)
         model.action_weight.copy_(torch.from_numpy(weight_C / max(weight_C.mean(), 1e-12)))
-        with torch.no_grad():  # heads start at the base rates, so that the first epochs are not spent on them
+        with (
+            torch.no_grad()
+        ):  # base rates, an item's own included, are counted, not learnt in the first epochs
             model.heads.bias.copy_(torch.from_numpy(_log_odds(rate_C)))
             past_C = _share(shown.positives.actions, len(rate_C))
+            if model.item_bias is not None:
+                smoothed_IC = (acted_IC + _PRIOR_ROWS * rate_C) / (shown_I[:, None] + _PRIOR_ROWS)
+                model.item_bias.weight.copy_(torch.from_numpy(_log_odds(smoothed_IC) - _log_odds(rate_C)))
             model.past_bias.copy_(torch.from_numpy(_log_odds(past_C) - _log_odds(rate_C)))
         if self.uni.start_from:
             _start_from(model, Path(self.uni.start_from))
@@ -102,11 +110,16 @@ class UniPinRecLearner(PinRecLearner):
         return validate
 
 
-def _rates(examples: UniPinRecExamples) -> np.ndarray:
-    """float64 (C,): share of rows with each action over all slates, kept or not."""
-    slates = examples.blended.slates
-    rows = slates.rows(np.arange(len(slates)))
-    return _share(examples.view.take(rows).actions, len(examples.view.actions))
+def _shown_and_acted(examples: UniPinRecExamples) -> tuple[np.ndarray, np.ndarray]:
+    """int64 (I,) rows of each item over all slates, kept or not, and (I, C) those with each action."""
+    view, slates = examples.view, examples.blended.slates
+    rows = view.take(slates.rows(np.arange(len(slates))))
+    actions = len(view.actions)
+    acted = [
+        np.bincount(rows.item[(rows.actions >> np.uint32(bit)) & 1 == 1], minlength=view.n_items)
+        for bit in range(actions)
+    ]
+    return np.bincount(rows.item, minlength=view.n_items), np.stack(acted, axis=1)
 
 
 def _share(masks: np.ndarray, actions: int) -> np.ndarray:

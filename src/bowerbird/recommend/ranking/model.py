@@ -10,6 +10,7 @@ items and actions are tokens of their own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import ACTION_WIDTH, Encoded, Loss, PinRec
 from bowerbird.recommend.ranking.config import UniPinRecConfig
-from bowerbird.recommend.ranking.examples import UniPinRecBatch
+from bowerbird.recommend.ranking.examples import Candidates, UniPinRecBatch
 
 MASK = -1
 """The action mask of a position whose action is hidden."""
@@ -72,13 +73,15 @@ class UniPinRec(PinRec):
     Args:
         config, spec, features, actions, surfaces, log_share, trends: as for :class:`PinRec`.
         store_actions: C, all actions of the store, also those that a history does not hold.
+        outcomes: the condition code of each of them, 0 for those no outcome can ask for.
     """
 
     action_weight: Tensor
+    outcomes: Tensor
 
     def __init__(
         self, config: UniPinRecConfig, spec: ItemFeatureSpec, features: ItemFeatures, *, actions: int, surfaces: int,
-        log_share: Tensor, trends: DenseTrends | None = None, store_actions: int,
+        log_share: Tensor, trends: DenseTrends | None = None, store_actions: int, outcomes: Sequence[int],
     ) -> None:  # fmt: skip
         self.store_actions = store_actions
         self.tokens_per_event = 2 if config.interleave else 1
@@ -93,6 +96,10 @@ class UniPinRec(PinRec):
         self.item_bias = nn.Embedding(spec.n_items, store_actions) if config.item_bias else None
         if self.item_bias is not None:
             nn.init.zeros_(self.item_bias.weight)
+        # a quarter of the retrieval logit: between ignoring it and reading it as the log-odds itself
+        uses_affinity = config.affinity and config.retrieve
+        self.affinity_weight = nn.Parameter(torch.full((store_actions,), 0.25)) if uses_affinity else None
+        self.register_buffer("outcomes", torch.tensor(list(outcomes)), persistent=False)
         self.action_token = nn.Linear(ACTION_WIDTH, config.width) if config.interleave else None
         self.register_buffer("action_weight", torch.ones(store_actions))
 
@@ -158,7 +165,12 @@ class UniPinRec(PinRec):
             e_BKE, time_B[:, None].expand(shape), surface_B[:, None].expand(shape),
             encoded.time_B[:, None].expand(shape),
         )  # fmt: skip
-        return self._shown_logits(self.decoder.score(x_BKD, encoded.cache), items_BK)
+        z_BKD = self.decoder.score(x_BKD, encoded.cache)
+        logits_BKC = self._shown_logits(z_BKD, items_BK)
+        if self.affinity_weight is None:
+            return logits_BKC
+        asked_BCE = self._asked(encoded.last_BD, surface_B)
+        return logits_BKC + self._affinity(torch.einsum("bce,bke->bkc", asked_BCE, e_BKE))
 
     def _shown_logits(self, z_XD: Tensor, items_X: Tensor) -> Tensor:
         """Logits (X, C) of what is shown, from hidden states and ids."""
@@ -166,6 +178,20 @@ class UniPinRec(PinRec):
         if self.item_bias is None:
             return logits
         return logits + torch.where((items_X >= 0)[..., None], self.item_bias(items_X.clamp(min=0)), 0.0)
+
+    @torch.no_grad()
+    def _asked(self, h_XD: Tensor, surface_X: Tensor) -> Tensor:
+        """The vectors (X, C, De) that retrieval would ask with for each action, C = 1 where they are all the same.
+
+        Without gradients: retrieval is taught by its own loss.
+        """
+        outcomes_C = self.outcomes if self.config.outcome_conditioning else self.outcomes[:1] * 0
+        vectors_XCE: Tensor = self.head(h_XD[:, None], outcomes_C, surface_X[:, None])
+        return vectors_XCE
+
+    def _affinity(self, cosine_XC: Tensor) -> Tensor:
+        assert self.affinity_weight is not None
+        return self.affinity_weight * (self.scale().detach() * cosine_XC)
 
     def _stream(
         self, tokens: Tokens, e_BNE: Tensor, deeds_BN: Tensor, previous_BN: Tensor | None = None
@@ -218,7 +244,7 @@ class UniPinRec(PinRec):
             past_RC = self.heads(h_BLD[:, ::step][where_BN]).float() + self.past_bias
             asked.append(("past", self._action_loss(past_RC, tokens.deeds[where_BN])))
         if self.uni.rank_slates:
-            shown_RC = self._shown_logits(z_BKD[real_BK], candidates.item[real_BK])
+            shown_RC = self.slate_logits(h_BLD, z_BKD, candidates, vectors.others[0])
             asked.append(
                 ("slate", self._action_loss(shown_RC, candidates.deeds[real_BK], candidates.weight[real_BK]))
             )
@@ -231,6 +257,23 @@ class UniPinRec(PinRec):
                 total = total + self.uni.action_loss * whole[0] * mean
                 parts[name] = (whole[0] * mean).detach()
         return Loss(total, weight), parts
+
+    def slate_logits(self, h_BLD: Tensor, z_BKD: Tensor, candidates: Candidates, e_RE: Tensor) -> Tensor:
+        """Action logits (R, C) of the R real candidates of a training batch.
+
+        Args:
+            h_BLD, z_BKD: hidden states of the history and of the candidates.
+            candidates: what they are.
+            e_RE: item vectors of the real ones.
+        """
+        real_BK = candidates.real
+        logits_RC = self._shown_logits(z_BKD[real_BK], candidates.item[real_BK])
+        if self.affinity_weight is None:
+            return logits_RC
+        window_R = real_BK.nonzero()[:, 0]
+        last_RD = h_BLD[window_R, candidates.seen[real_BK] * self.tokens_per_event - 1]
+        asked_RCE = self._asked(last_RD, candidates.surface[real_BK])
+        return logits_RC + self._affinity((asked_RCE * e_RE.detach()[:, None]).sum(-1))
 
     def _action_loss(self, logits_RC: Tensor, deeds_R: Tensor, weight_R: Tensor | None = None) -> ActionLoss:
         labels_RC = multi_hot(deeds_R, self.store_actions)[:, :-1]

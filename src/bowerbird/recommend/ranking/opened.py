@@ -41,9 +41,11 @@ class OpenUniPinRec(OpenPinRec):
         """See :meth:`OpenPinRec.network`; the number of actions is that of ``facts["store_actions"]``."""
         assert isinstance(config, UniPinRecConfig)
         spec, features = item_features(config, encoder, view)
+        names = facts["store_actions"]
         return UniPinRec(
             config, spec, features, actions=len(conditions.actions), surfaces=len(conditions.surfaces),
-            log_share=log_share, trends=trends, store_actions=len(facts["store_actions"]),
+            log_share=log_share, trends=trends, store_actions=len(names),
+            outcomes=[conditions.action(name) if name in conditions.actions else 0 for name in names],
         )  # fmt: skip
 
     @property
