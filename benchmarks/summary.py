@@ -25,23 +25,66 @@ seeds, where several). Claims of the paper, one by one: [ledger](ledger.md).
 
 def quality(found: dict[str, Any]) -> str:
     """One section for a data set: every comparison of its report."""
-    seconds = ", ".join(f"{s:.0f}" for s in found["training_seconds"]) or "kept from an earlier run"
-    refit = ", fitted on everything before the test" if found["name"].endswith("_refit") else ""
-    lines = [f"## {found['data']['dataset']}{refit}", ""]
+    lines = [f"## {found['data']['dataset']}", ""]
     lines += [
-        f"PinRec, {len(found['seeds'])} seed(s), {found['threads']} threads, training seconds {seconds}, epochs "
-        f"{found['epochs']}; commit `{found['commit']}`. {found['split']}",
+        f"PinRec, {len(found['seeds'])} seeds, {found['threads']} threads; commit `{found['commit']}`. "
+        f"{found['split']}",
         "",
+        f"- fitted with early stopping: {_training(found['stopped'])}",
+        f"- fitted for {found['refitted_epochs']} epochs on everything before the test: {_training(found['refitted'])}",
     ]
     for metric, bar in found["bars"].items():
-        reached = bar["reached"]
-        verdict = "reached" if bar["passed"] else "not reached"
-        lines.append(f"- bar {metric} >= {bar['bar']}: {reached['mean']:.4f}, {verdict}")
+        for name, reached in bar["reached"].items():
+            verdict = "reached" if bar["passed"][name] else "not reached"
+            lines.append(f"- bar {metric} >= {bar['bar']}: {name} {reached['mean']:.4f}, {verdict}")
     for block in found["report"]["blocks"]:
         if block["type"] == "comparison":
             lines += ["", *_comparison(block)]
         if block["type"] == "outcome_matrix":
             lines += ["", *_matrix(block)]
+    return "\n".join(lines) + "\n"
+
+
+def _training(runs: dict[str, list[Any]]) -> str:
+    seconds = ", ".join(f"{value:.0f}" for value in runs["training_seconds"])
+    return f"{seconds} s a seed (other work on the machine), {runs['epochs_run'][0]} epochs"
+
+
+def slates(found: dict[str, Any]) -> str:
+    """How slates are ordered: the arms of UniPinRec and the rankers."""
+    table = found["slates"]
+    lines = [
+        f"## Order inside slates, {found['data']['dataset']}",
+        "",
+        f"{len(found['seeds'])} seeds; commit `{found['commit']}`. {found['split']}",
+        "",
+        f"{table['slates']['slates']:,} slates of {table['slates']['users']:,} users, "
+        f"{table['slates']['rows']:,} rows.",
+    ]
+    for action in table["actions"]:
+        lines += [
+            "",
+            f"| {action} | slate AUC | Hit@3 | log loss | calibration |",
+            "|---|---|---|---|---|",
+        ]
+        for row in table["results"]:
+            cells = row["metrics"][action]
+            shown = [_cell(cells[name]) for name in ("slate_auc", "hit@3", "log_loss", "calibration")]
+            lines.append(f"| {row['name']} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def faults(found: dict[str, Any]) -> str:
+    """What kill -9 did to posted events."""
+    lines = ["## Posted events under kill -9", "", f"Commit `{found['commit']}`.", ""]
+    plain = {
+        k: v for k, v in found.items() if isinstance(v, int | float | str) and k not in ("name", "commit")
+    }
+    lines += [
+        "| | |",
+        "|---|---|",
+        *(f"| {key.replace('_', ' ')} | {value} |" for key, value in plain.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -136,15 +179,16 @@ def latency(found: dict[str, Any]) -> str:
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pinrec_beauty": quality,
-    "pinrec_beauty_refit": quality,
     "pinrec_sports": quality,
-    "pinrec_sports_refit": quality,
     "pinrec_globo": quality,
     "pinrec_movielens": quality,
     "pinrec_beibei": quality,
+    "claims_unipinrec_simulated": slates,
+    "claims_unipinrec_movielens": slates,
     "throughput": throughput,
     "latency": latency,
     "ingest": ingest,
+    "faults": faults,
 }
 
 
