@@ -170,7 +170,7 @@ def test_the_loss_is_the_sum_of_the_published_means(slates: Store, uni: UniPinRe
     real = vectors.real_BN & batch.masked
     means = []
     past, shown = (
-        model.heads(h[real]) + model.past_bias,
+        model._past_logits(h, vectors.e_BNE, batch.tokens.surface, real) + model.past_bias,
         model.slate_logits(h, z, c, model.items(c.item[c.real])),
     )
     every = torch.ones(int(real.sum()))

@@ -23,8 +23,8 @@ class UniPinRecConfig(PinRecConfig):
         rank_past: ask for the actions of masked history positions, too.
         rank_slates: ask for the actions of slates; without it (and ``rank_past``) the model only retrieves.
         item_bias: learn how much everybody does with an item as one number per action, beside the network.
-        affinity: add how near a candidate lies to the vector that retrieval would ask with, one learned weight per
-            action; needs ``retrieve``.
+        affinity: let the heads see the vector that retrieval would ask with: its products with the candidate's vector
+            as further inputs, and their cosine with one learned weight per action; needs ``retrieve``.
         action_loss: weight of the action losses beside the item softmax.
         interleave: one token per item and one per action, as in HSTU, instead of masked actions on the feature axis. At
             an equal number of tokens ``history_length`` is half.

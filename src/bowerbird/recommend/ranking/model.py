@@ -89,7 +89,9 @@ class UniPinRec(PinRec):
             config, spec, features, actions=actions, surfaces=surfaces, log_share=log_share, trends=trends
         )
         self.uni = config
-        self.heads = ActionHeads(config.width, store_actions)
+        # heads see the products of what retrieval would ask for and the item, as HSTU's ranking head does
+        self.reads_affinity = config.affinity and config.retrieve
+        self.heads = ActionHeads(config.width + config.item_dim * self.reads_affinity, store_actions)
         # an event is in a history because something was done: its base rates are not those of what is shown
         self.past_bias = nn.Parameter(torch.zeros(store_actions))
         # how much everybody does with an item: learnt apart, so that the network need not press it into a direction
@@ -97,8 +99,9 @@ class UniPinRec(PinRec):
         if self.item_bias is not None:
             nn.init.zeros_(self.item_bias.weight)
         # a quarter of the retrieval logit: between ignoring it and reading it as the log-odds itself
-        uses_affinity = config.affinity and config.retrieve
-        self.affinity_weight = nn.Parameter(torch.full((store_actions,), 0.25)) if uses_affinity else None
+        self.affinity_weight = (
+            nn.Parameter(torch.full((store_actions,), 0.25)) if self.reads_affinity else None
+        )
         self.register_buffer("outcomes", torch.tensor(list(outcomes)), persistent=False)
         self.action_token = nn.Linear(ACTION_WIDTH, config.width) if config.interleave else None
         self.register_buffer("action_weight", torch.ones(store_actions))
@@ -166,18 +169,9 @@ class UniPinRec(PinRec):
             encoded.time_B[:, None].expand(shape),
         )  # fmt: skip
         z_BKD = self.decoder.score(x_BKD, encoded.cache)
-        logits_BKC = self._shown_logits(z_BKD, items_BK)
-        if self.affinity_weight is None:
-            return logits_BKC
         asked_BCE = self._asked(encoded.last_BD, surface_B)
-        return logits_BKC + self._affinity(torch.einsum("bce,bke->bkc", asked_BCE, e_BKE))
-
-    def _shown_logits(self, z_XD: Tensor, items_X: Tensor) -> Tensor:
-        """Logits (X, C) of what is shown, from hidden states and ids."""
-        logits: Tensor = self.heads(z_XD).float()
-        if self.item_bias is None:
-            return logits
-        return logits + torch.where((items_X >= 0)[..., None], self.item_bias(items_X.clamp(min=0)), 0.0)
+        asked_BKCE = asked_BCE[:, None].expand(-1, e_BKE.shape[1], -1, -1)
+        return self._logits(z_BKD, e_BKE, asked_BKCE) + self._bias(items_BK)
 
     @torch.no_grad()
     def _asked(self, h_XD: Tensor, surface_X: Tensor) -> Tensor:
@@ -189,9 +183,28 @@ class UniPinRec(PinRec):
         vectors_XCE: Tensor = self.head(h_XD[:, None], outcomes_C, surface_X[:, None])
         return vectors_XCE
 
-    def _affinity(self, cosine_XC: Tensor) -> Tensor:
-        assert self.affinity_weight is not None
-        return self.affinity_weight * (self.scale().detach() * cosine_XC)
+    def _logits(self, z_XD: Tensor, e_XE: Tensor, asked_XCE: Tensor) -> Tensor:
+        """Logits (X, C) of items met in a state.
+
+        Args:
+            z_XD: hidden states of the items' tokens. e_XE: their vectors.
+            asked_XCE: what retrieval would have asked for right before.
+        """
+        if self.affinity_weight is None:
+            plain: Tensor = self.heads(z_XD)
+            return plain.float()
+        product_XCE = asked_XCE * e_XE.detach()[..., None, :]
+        cosine_XC = product_XCE.sum(-1)
+        # entries of unit vectors are small: scaled up to the size of the hidden state's
+        x_XF = torch.cat([z_XD, product_XCE.mean(-2).to(z_XD.dtype) * self.config.item_dim], dim=-1)
+        logits: Tensor = self.heads(x_XF).float()
+        return logits + self.affinity_weight * (self.scale().detach() * cosine_XC)
+
+    def _bias(self, items_X: Tensor) -> Tensor | float:
+        """What everybody does with items (X, C); nothing for id -1."""
+        if self.item_bias is None:
+            return 0.0
+        return torch.where((items_X >= 0)[..., None], self.item_bias(items_X.clamp(min=0)), 0.0)
 
     def _stream(
         self, tokens: Tokens, e_BNE: Tensor, deeds_BN: Tensor, previous_BN: Tensor | None = None
@@ -241,7 +254,7 @@ class UniPinRec(PinRec):
         if self.uni.rank_past:
             # a token of its own follows with the action, so an interleaved history hides nothing and asks everywhere
             where_BN = vectors.real_BN if step == 2 else batch.masked & vectors.real_BN
-            past_RC = self.heads(h_BLD[:, ::step][where_BN]).float() + self.past_bias
+            past_RC = self._past_logits(h_BLD, vectors.e_BNE, tokens.surface, where_BN) + self.past_bias
             asked.append(("past", self._action_loss(past_RC, tokens.deeds[where_BN])))
         if self.uni.rank_slates:
             shown_RC = self.slate_logits(h_BLD, z_BKD, candidates, vectors.others[0])
@@ -267,13 +280,19 @@ class UniPinRec(PinRec):
             e_RE: item vectors of the real ones.
         """
         real_BK = candidates.real
-        logits_RC = self._shown_logits(z_BKD[real_BK], candidates.item[real_BK])
-        if self.affinity_weight is None:
-            return logits_RC
         window_R = real_BK.nonzero()[:, 0]
         last_RD = h_BLD[window_R, candidates.seen[real_BK] * self.tokens_per_event - 1]
         asked_RCE = self._asked(last_RD, candidates.surface[real_BK])
-        return logits_RC + self._affinity((asked_RCE * e_RE.detach()[:, None]).sum(-1))
+        return self._logits(z_BKD[real_BK], e_RE, asked_RCE) + self._bias(candidates.item[real_BK])
+
+    def _past_logits(self, h_BLD: Tensor, e_BNE: Tensor, surface_BN: Tensor, where_BN: Tensor) -> Tensor:
+        """Action logits (R, C) of R past positions, each in the state right before it (none for the first)."""
+        step = self.tokens_per_event
+        window_R, place_R = where_BN.nonzero(as_tuple=True)
+        before_RD = h_BLD[window_R, (place_R * step - 1).clamp(min=0)]
+        before_RD = torch.where((place_R > 0)[:, None], before_RD, 0.0)
+        asked_RCE = self._asked(before_RD, surface_BN[where_BN])
+        return self._logits(h_BLD[:, ::step][where_BN], e_BNE[where_BN], asked_RCE)
 
     def _action_loss(self, logits_RC: Tensor, deeds_R: Tensor, weight_R: Tensor | None = None) -> ActionLoss:
         labels_RC = multi_hot(deeds_R, self.store_actions)[:, :-1]
