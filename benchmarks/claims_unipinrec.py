@@ -215,7 +215,9 @@ def main() -> None:
     store = Store.open(options.store)
     split = time_split(store)
     joint = recipes.unified(RECIPES[options.recipe]())
-    work = options.work / options.recipe
+    work = (
+        options.work / f"{options.recipe}-{store.manifest.content_hash[:12]}"
+    )  # models of one store never answer for another
     bench = Bench(split, joint, range(options.seeds), work, limit=options.limit)
     rows, tables = run(bench, options.only)
     write(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -137,7 +136,7 @@ def test_all_rankers_in_one_call_with_seeds(views, cases):
     assert rank_compare(fitted, cases, resamples=5).result("Target attention + DCN v2").n_seeds == 2
 
 
-def test_bad_requests_are_named(views, store, monkeypatch):
+def test_bad_requests_are_named(views, store):
     with pytest.raises(ConfigError, match=r"unknown ranker 'gdbt'.*gbdt"):
         fitted_rankers(views[1], ["gdbt"])
     with pytest.raises(ConfigError, match="at least one seed"):
@@ -151,14 +150,3 @@ def test_bad_requests_are_named(views, store, monkeypatch):
     for name in ("popularity", "attention"):
         with pytest.raises(ConfigError, match="learns from slates"):
             make(name).fit(View(store, TimeWall(0)))
-    real = importlib.import_module
-
-    def missing(name, *more):
-        if name.startswith(("lightgbm", "sklearn")):
-            raise ImportError(name)
-        return real(name, *more)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
-    for name in ("gbdt", "logistic"):
-        with pytest.raises(ConfigError, match=r"not installed. Fix: pip install 'bowerbird\[rankers\]'"):
-            RANKERS[name]().fit(views[1])

@@ -5,10 +5,8 @@ Shapes: R rows, C actions.
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -20,9 +18,6 @@ from bowerbird.tables.errors import ConfigError
 
 if TYPE_CHECKING:
     from bowerbird.tables.view import View
-
-EXTRA = "rankers"
-"""The extra of the package that brings the libraries of optional rankers."""
 
 
 class FittedRanker(ABC):
@@ -94,22 +89,3 @@ def tuning(view: View, valid: View | None, *, share: float = 0.1) -> Tuning:
 
 
 _NO_SLATES = "a ranker learns from slates, and there are too few"
-
-
-def library(name: str, ranker: str) -> ModuleType:
-    """Import the library of an optional ranker.
-
-    Args:
-        name: the module.
-        ranker: who needs it, for the message.
-
-    Raises:
-        ConfigError: it is not installed; the message names the extra that brings it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"the ranker {ranker} needs {name.partition('.')[0]}, which is not installed. "
-            f"Fix: pip install 'bowerbird[{EXTRA}]'."
-        ) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bowerbird.evaluate.rankers.base import FittedRanker, library, tuning
+from bowerbird.evaluate.rankers.base import FittedRanker, tuning
 from bowerbird.evaluate.rankers.features import Features
 from bowerbird.evaluate.slates.build import training_slates
 from bowerbird.evaluate.slates.cases import SlateCases
@@ -59,7 +59,8 @@ class GradientBoostedTrees(FittedRanker):
 
     def fit(self, view: View, *, valid: View | None = None, seed: int = 0) -> Self:
         """Grow one ensemble for each action; see `FittedRanker.fit`."""
-        lightgbm = library("lightgbm", self.name)
+        import lightgbm  # heavy: only those who fit trees pay for it
+
         split = tuning(view, valid)
         self._features = Features(split.learn)
         learn = training_slates(split.learn)

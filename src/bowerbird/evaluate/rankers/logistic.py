@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bowerbird.evaluate.rankers.base import FittedRanker, library
+from bowerbird.evaluate.rankers.base import FittedRanker
 from bowerbird.evaluate.rankers.features import Features
 from bowerbird.evaluate.slates.build import training_slates
 from bowerbird.evaluate.slates.cases import SlateCases
@@ -41,7 +41,8 @@ class LogisticRanker(FittedRanker):
 
     def fit(self, view: View, *, valid: View | None = None, seed: int = 0) -> Self:
         """Fit one regression for each action; see `FittedRanker.fit`."""
-        linear_model = library("sklearn.linear_model", self.name)
+        from sklearn import linear_model  # heavy: only those who fit one pay for it
+
         cases = training_slates(view)
         if not len(cases):
             raise ConfigError("a ranker learns from slates, and the view has none")
