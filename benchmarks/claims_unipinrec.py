@@ -53,6 +53,8 @@ def arms(joint: UniPinRecConfig) -> dict[str, UniPinRecConfig]:
         "interleaved": joint.interleaved(),
         "interleaved, equal items": joint.interleaved(equal_tokens=False),
         "no past": replace(joint, rank_past=False),
+        "plain": joint.plain(),
+        "plain ranking": joint.plain().ranking_only(),
         **{f"mask {p:g}": replace(joint, p_mask=p) for p in MASKS},
     }
 
@@ -120,7 +122,7 @@ class Bench:
 def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object]]:
     """The claims in order, and the tables behind them."""
     ranking_arms = [
-        "joint", "ranking", "tuned frozen", "tuned", "interleaved", "interleaved, equal items", "no past",
+        "joint", "ranking", "plain", "plain ranking", "tuned frozen", "tuned", "interleaved", "interleaved, equal items", "no past",
         *(f"mask {p:g}" for p in MASKS),
     ]  # fmt: skip
     split = bench.split
@@ -135,6 +137,12 @@ def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object
                  bench.recall("joint").over(bench.recall("retrieval")), parity=True)
         ],
         "U2": lambda: _against(table, action, "U2", "joint ranking beats ranking alone", "higher", "ranking"),
+        "U2b": lambda: [
+            _row(f"U2b {metric}", "joint beats ranking alone, heads on hidden states only", "higher",
+                 f"{metric} of {action}, joint against ranking only, both without item bias and affinity",
+                 table.ratio("plain", "plain ranking", action, metric))
+            for metric in ("hit@3", "slate_auc")
+        ],
         "U3": lambda: _against(table, action, "U3", "joint beats pretraining, then tuning with frozen items",
                                "higher", "tuned frozen")
         + _against(table, action, "U3b", "joint against tuning with trainable items", "not reported", "tuned"),
@@ -196,7 +204,7 @@ def _overfetch(bench: Bench) -> list[dict]:
     return rows
 
 
-RECIPES = {"simulated": recipes.simulated, "movielens": recipes.movielens}
+RECIPES = {"simulated": recipes.unified_simulated, "movielens": recipes.unified_movielens}
 
 
 def main() -> None:
@@ -214,7 +222,7 @@ def main() -> None:
     options = parser.parse_args()
     store = Store.open(options.store)
     split = time_split(store)
-    joint = recipes.unified(RECIPES[options.recipe]())
+    joint = RECIPES[options.recipe]()
     work = (
         options.work / f"{options.recipe}-{store.manifest.content_hash[:12]}"
     )  # models of one store never answer for another

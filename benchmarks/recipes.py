@@ -119,10 +119,23 @@ def simulated() -> PinRecConfig:
     )
 
 
-def unified(base: PinRecConfig) -> UniPinRecConfig:
-    """A PinRec recipe as a UniPinRec one: single-token and without outcome conditions, as the paper's tables are.
+def unified_simulated() -> UniPinRecConfig:
+    """UniPinRec on the simulated platform: smaller batches (ranking wants more steps than retrieval) and more dropout.
 
     Command: ``python benchmarks/claims_unipinrec.py``.
     """
+    return replace(unified(simulated()), batch_positions=768, dropout=0.2, epochs=6)
+
+
+def unified_movielens() -> UniPinRecConfig:
+    """UniPinRec on MovieLens session slates.
+
+    Command: ``python benchmarks/claims_unipinrec.py --recipe movielens``.
+    """
+    return unified(movielens())
+
+
+def unified(base: PinRecConfig) -> UniPinRecConfig:
+    """A PinRec recipe as a UniPinRec one: single-token and without outcome conditions, as the paper's tables are."""
     single = replace(base, offset_buckets=1, targets_per_anchor=1, outcome_conditioning=False)
     return UniPinRecConfig(**asdict(single))
