@@ -122,7 +122,8 @@ class Bench:
 def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object]]:
     """The claims in order, and the tables behind them."""
     ranking_arms = [
-        "joint", "ranking", "plain", "plain ranking", "tuned frozen", "tuned", "interleaved", "interleaved, equal items", "no past",
+        "joint", "ranking", "plain", "plain ranking", "tuned frozen", "tuned", "interleaved",
+        "interleaved, equal items", "no past",
         *(f"mask {p:g}" for p in MASKS),
     ]  # fmt: skip
     split = bench.split
