@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bowerbird.nn import Decoder, DecoderConfig, candidate_mask
+from bowerbird.nn.backbone.attention import candidate_attention
 from bowerbird.nn.backbone.dropout import dropout
 
 WIDTH = 16
@@ -211,3 +212,18 @@ def test_candidates_that_see_a_part_of_the_history_equal_a_shorter_history(seed:
                 continue
             whole = torch.cat([x[row, : seen_BK[row, k]], candidates[row, k : k + 1]])
             torch.testing.assert_close(h_BKD[row, k], alone(model, whole)[-1], atol=1e-5, rtol=0)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_scoring_without_gradients_takes_a_fused_path_to_the_same_answer(seed: int) -> None:
+    torch.manual_seed(seed)
+    n, k = int(torch.randint(1, 40, ())), int(torch.randint(1, 9, ()))
+    q, own_k, own_v = (torch.randn(3, 2, k, 8) for _ in range(3))
+    past_k, past_v = (torch.randn(3, 2, n, 8) for _ in range(2))
+    for seen in (torch.randint(0, n + 1, (3, k)), torch.full((3, 1), n), torch.zeros(3, 1, dtype=torch.long)):
+        with torch.no_grad():
+            fused = candidate_attention(q, own_k, own_v, past_k, past_v, seen)
+        with torch.enable_grad():
+            plain = candidate_attention(q, own_k, own_v, past_k, past_v, seen)
+        torch.testing.assert_close(fused, plain, atol=1e-5, rtol=0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +13,16 @@ from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bowerbird.serve.api import create_app
+from bowerbird.serve import request as asked
+from bowerbird.serve import response as answered
+from bowerbird.serve.api import create_app, messages
 from bowerbird.serve.api.limits import MAX_BODY, host_name
+from bowerbird.serve.api.routes.answers import UsualValues
 from bowerbird.serve.engine import Engine
+from bowerbird.serve.traffic import Busy
+from bowerbird.tables.store import Store
+from serve.api.fakes import MemorySink
+from serve.models import generator
 from serve.world import N_ITEMS, START
 
 
@@ -22,6 +31,14 @@ def client(engine: Engine) -> Iterator[TestClient]:
     with TestClient(
         create_app(engine), base_url="http://localhost:8000", raise_server_exceptions=False
     ) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def uni(store: Store) -> Iterator[TestClient]:
+    """A server whose model ranks, and which takes events."""
+    app = create_app(Engine(store, generator(store)), events=MemorySink())
+    with TestClient(app, base_url="http://localhost:8000", raise_server_exceptions=False) as found:
         yield found
 
 
@@ -38,11 +55,91 @@ def faults(answer: Any) -> list[tuple[str | None, str]]:
 def test_recommendations_carry_everything_the_engine_says(client: TestClient, engine: Engine) -> None:
     body = ask(client, user="u00", k=3, outcomes={"save": 1, "any": 1})
     first = body["items"][0]
-    assert set(body) == {"items", "notes", "stage", "shares", "history_used", "timings_ms", "release"}
-    assert set(first) == {"rank", "item", "score", "why"} and first["rank"] == 1
+    assert set(body) == {
+        "items",
+        "notes",
+        "stage",
+        "shares",
+        "history_used",
+        "timings_ms",
+        "release",
+        "values",
+    }
+    assert set(first) == {"rank", "item", "score", "why", "probabilities", "looked_at"} and first["rank"] == 1
     assert set(first["item"]) == {"id", "title", "categories", "facts", "events"}
-    assert set(first["why"]) == {"stage", "outcome", "step", "offset"}
+    assert set(first["why"]) == {"stage", "outcome", "step", "offset", "ranked"}
+    assert first["probabilities"] == {} and first["looked_at"] == [] and body["values"] == {}
     assert body["stage"] == "model" and body["notes"] == [] and "total" in body["timings_ms"]
+
+
+def test_what_the_engine_is_asked_and_answers_is_mirrored_field_by_field() -> None:
+    for message, mirrored in (
+        (messages.RecommendationRequest, asked.Request), (messages.PastEvent, asked.PastEvent),
+        (messages.Recommendations, answered.Response), (messages.Recommendation, answered.Recommendation),
+        (messages.Why, answered.Why), (messages.Looked, answered.Looked), (messages.Share, answered.Share),
+        (messages.Similar, answered.Similar), (messages.Timeline, answered.Timeline),
+    ):  # fmt: skip
+        assert set(message.model_fields) == {field.name for field in dataclasses.fields(mirrored)}, message
+    sent = {
+        "user": 7, "values": {"save": 2.5, "hide": -1}, "at_most": {"genres": 2}, "explain": True, "deadline_ms": 30.5,
+        "outcomes": {"any": 1}, "k": 3, "exclude_seen": False, "surface": "home", "time": START,
+        "history": [{"item": "f01", "action": "save", "time": START}],
+    }  # fmt: skip
+    assert messages.RecommendationRequest.model_validate(sent).to_engine() == asked.Request(
+        user=7, values={"save": 2.5, "hide": -1.0}, at_most={"genres": 2}, explain=True, deadline_ms=30.5,
+        outcomes={"any": 1.0}, k=3, exclude_seen=False, surface="home", time=START,
+        history=(asked.PastEvent("f01", "save", START),),
+    )  # fmt: skip
+
+
+def test_a_model_that_ranks_says_how_likely_and_what_it_looked_at(uni: TestClient) -> None:
+    body = ask(uni, user="u00", k=5, values={"save": 2, "hide": -1}, explain=True, at_most={"genres": 4})
+    assert body["values"] == {"click": 0, "save": 2, "hide": -1}
+    assert {"rank", "explain", "total"} <= set(body["timings_ms"])
+    for entry in body["items"]:
+        likely = entry["probabilities"]
+        assert entry["why"]["ranked"] == "actions" and set(likely) == {"click", "save", "hide"}
+        assert entry["score"] == pytest.approx(2 * likely["save"] - likely["hide"], abs=1e-5)
+        weights = [looked["weight"] for looked in entry["looked_at"]]
+        assert len(weights) == 3 and weights == sorted(weights, reverse=True) and 0 <= sum(weights) <= 1.0001
+        assert set(entry["looked_at"][0]) == {"item", "time", "actions", "weight"}
+    assert ask(uni, user="u00", k=5)["items"][0]["looked_at"] == [], "only where asked for"
+
+
+def test_about_says_what_can_be_weighed_and_posted(client: TestClient, uni: TestClient) -> None:
+    plain, ranking = client.get("/v1/about").json(), uni.get("/v1/about").json()
+    assert plain["ranks"] is False and plain["values"] == {} and plain["takes_events"] is False
+    assert ranking["ranks"] is True and ranking["takes_events"] is True
+    assert ranking["values"] == ask(uni, user="u03", k=1)["values"], (
+        "what counts where a request says nothing"
+    )
+    assert ranking["values"]["save"] > ranking["values"]["click"] > 0 > ranking["values"]["hide"]
+
+
+def test_usual_worths_are_looked_up_once_a_release_and_never_wait_for_a_busy_engine() -> None:
+    about = SimpleNamespace(release="r1")
+    answer = SimpleNamespace(stage="model", notes=(), release="r1", values={"save": 2.0})
+    calls: list[Any] = []
+
+    class Fake:
+        busy = False
+
+        def users(self, search: str, limit: int) -> Any:
+            return (SimpleNamespace(id="u"),)
+
+        def recommend(self, request: Any) -> Any:
+            calls.append(request)
+            if self.busy:
+                raise Busy("the model", 1.0)
+            return answer
+
+    engine = Fake()
+    usual = UsualValues(engine)  # type: ignore[arg-type]
+    assert usual.of("r1") == usual.of("r1") == {"save": 2.0} and len(calls) == 1
+    answer.release = about.release = "r2"
+    assert usual.of("r1") == {"save": 2.0} and usual.of("r2") == {"save": 2.0} and len(calls) == 2
+    engine.busy = True
+    assert usual.of("r3") == {} and usual.of("r2") == {"save": 2.0}
 
 
 def test_unknown_users_are_answered_and_told(client: TestClient) -> None:
@@ -105,6 +202,13 @@ def test_what_is_not_there_is_404(client: TestClient) -> None:
         ({"history": [{"item": "f01", "action": "sold"}]}, "history.action", "unknown action 'sold'"),
         ({"filters": {"include": {"genre": ["Sea"]}}}, "filters", "did you mean 'genres'"),
         ({"time": 10**18}, "time", "less than or equal"),
+        ({"user": "u00", "values": {"svae": 1}}, "values", "did you mean 'save'"),
+        ({"user": "u00", "values": {"save": 0}}, "values", "worth something"),
+        ({"user": "u00", "values": {"save": 1e9}}, "values.save", "less than or equal"),
+        ({"user": "u00", "at_most": {"genre": 2}}, "at_most", "did you mean 'genres'"),
+        ({"user": "u00", "at_most": {"genres": 0}}, "at_most.genres", "greater than or equal to 1"),
+        ({"user": "u00", "deadline_ms": -1}, "deadline_ms", "greater than or equal to 0"),
+        ({"user": "u00", "explain": "perhaps"}, "explain", "boolean"),
     ],
 )
 def test_a_wrong_request_is_told_what_and_where(client: TestClient, body: Any, field: str, says: str) -> None:
@@ -223,6 +327,11 @@ BODIES = st.fixed_dictionaries(
         "exclude_seen": st.booleans() | NAMES,
         "filters": st.fixed_dictionaries({}, optional={"include": GROUPS, "exclude": GROUPS}),
         "time": TIMES,
+        "values": st.dictionaries(st.sampled_from(["click", "save", "hide"]), st.floats(-3, 3), max_size=3)
+        | st.dictionaries(NAMES, st.floats() | NAMES, max_size=3),
+        "at_most": st.dictionaries(NAMES, st.integers(-1, 4), max_size=2),
+        "explain": st.booleans(),
+        "deadline_ms": st.none() | st.floats(-1, 50) | st.integers(),
     },
 )
 ANYTHING = st.recursive(
@@ -233,12 +342,13 @@ ANYTHING = st.recursive(
 @given(body=BODIES)
 @example(body={"user": "u00", "outcomes": {"save": 5e-324}, "k": 3})
 @example(body={"history": [{"item": "f01", "time": -62_135_596_800_000}], "time": -62_135_596_800_000})
-def test_no_request_makes_the_server_fail(client: TestClient, body: Any) -> None:
-    # Characters outside ASCII travel as escapes, so lone surrogates reach the server as well.
-    answer = client.post("/v1/recommendations", content=json.dumps(body).encode())
-    assert answer.status_code in (200, 422), answer.text
-    found = answer.json()
-    assert found["items"] or found["notes"] if answer.status_code == 200 else found["errors"]
+def test_no_request_makes_the_server_fail(client: TestClient, uni: TestClient, body: Any) -> None:
+    for server in (client, uni):
+        # Characters outside ASCII travel as escapes, so lone surrogates reach the server as well.
+        answer = server.post("/v1/recommendations", content=json.dumps(body).encode())
+        assert answer.status_code in (200, 400, 422), answer.text
+        found = answer.json()
+        assert found["items"] or found["notes"] if answer.status_code == 200 else found["errors"]
 
 
 @given(body=ANYTHING)

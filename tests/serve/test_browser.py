@@ -7,77 +7,15 @@ BOWERBIRD_URL=http://127.0.0.1:8000/ the photograph is taken of a server that is
 from __future__ import annotations
 
 import os
-import shutil
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bowerbird.serve.api import create_app
-from bowerbird.serve.api.server import address, listen
-from bowerbird.serve.engine import Engine
+from serve import pages
+from serve.pages import cards, in_a_browser, pick_user
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-gpu", "--disable-dev-shm-usage"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed")]
-
-
-@pytest.fixture(scope="module")
-def url(engine: Engine) -> Iterator[str]:
-    import uvicorn
-
-    found = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(engine), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [found]}, daemon=True)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    yield address(found)
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser():  # type: ignore[no-untyped-def]
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser, url: str):  # type: ignore[no-untyped-def]
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    found = context.new_page()
-    troubles: list[str] = []
-    found.on("pageerror", lambda error: troubles.append(str(error)))
-    found.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    found.on(
-        "request", lambda asked: None if asked.url.startswith(url) else troubles.append(f"asked {asked.url}")
-    )
-    found.goto(url)
-    found.wait_for_selector("body[data-ready]")
-    found.wait_for_selector(".card .tile")
-    yield found
-    context.close()
-    troubles = [text for text in troubles if "status of 500" not in text]  # one test asks for exactly that
-    assert troubles == [], "no script error, no refused resource, nothing loaded from elsewhere"
-
-
-def cards(page) -> list[str]:  # type: ignore[no-untyped-def]
-    return page.eval_on_selector_all(".card", "nodes => nodes.map(node => node.dataset.item)")
-
-
-def pick_user(page, user: str) -> None:  # type: ignore[no-untyped-def]
-    page.keyboard.press("/")
-    page.keyboard.type(user)
-    page.wait_for_selector(f".option:has-text('{user}')")
-    page.keyboard.press("Enter")
-    page.wait_for_selector(f"h2:has-text('For user {user}')")
+browser, live, page, url = pages.browser, pages.live, pages.page, pages.url
+pytestmark = in_a_browser
 
 
 def test_pick_a_user_weigh_outcomes_and_look_at_an_item(page) -> None:  # type: ignore[no-untyped-def]
@@ -216,19 +154,22 @@ def test_nothing_runs_out_of_the_page(browser, url: str, width: int) -> None:  #
 
 
 @pytest.mark.skipif("BOWERBIRD_SCREENSHOT" not in os.environ, reason="no photograph asked for")
-def test_photograph(browser, url: str) -> None:  # type: ignore[no-untyped-def]
+def test_photograph(browser, live: str) -> None:  # type: ignore[no-untyped-def]
     target = Path(os.environ["BOWERBIRD_SCREENSHOT"])
     target.parent.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(viewport={"width": 1440, "height": 900}, device_scale_factor=1.5)
     page = context.new_page()
-    page.goto(os.environ.get("BOWERBIRD_URL", url))
+    page.goto(os.environ.get("BOWERBIRD_URL", f"{live}console/#user=u26"))
     page.wait_for_selector("body[data-ready]")
     page.wait_for_selector(".card .tile")
-    sliders = page.locator(".slider input")
-    sliders.nth(min(3, sliders.count() - 1)).fill("80")
-    page.wait_for_selector(".move")
+    if page.locator("button.act").count() > 4:  # a live event, of a server that takes some
+        page.locator("button.act").nth(4).click()
+        page.wait_for_selector(".changes.event")
     page.locator(".card").nth(1).click()
+    page.wait_for_selector("#drawer .looked, #drawer .looked-list p")
     page.wait_for_selector("#drawer .row")
+    page.mouse.move(0, 0)
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(600)  # the cards glide to their places
     page.screenshot(path=target)
     context.close()

@@ -122,6 +122,9 @@ class Index(ABC):
         wanted = np.asarray(ids, np.int64)
         if not len(self.ids):
             return np.full(wanted.shape, -1, np.int64)
+        first, last = int(self.ids[0]), int(self.ids[-1])
+        if last - first + 1 == len(self.ids):  # no gaps, as in a whole catalogue: nothing to search
+            return np.where((wanted >= first) & (wanted <= last), wanted - first, -1)
         place = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         return np.where(self.ids[place] == wanted, place, -1)
 

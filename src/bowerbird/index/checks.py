@@ -51,5 +51,19 @@ def excluded_ids(exclude: Exclude | None, n_queries: int) -> list[NDArray[np.int
         return []
     if len(exclude) != n_queries:
         raise VectorIndexError(f"exclude has {len(exclude)} lists for {n_queries} queries")
-    lists = [np.atleast_1d(np.asarray(found, np.int64)) for found in exclude]
-    return [found[found >= 0] for found in lists]
+    given = list(exclude)  # keeps the rows of an array alive, so that an id() stands for one of them only
+    made: dict[int, NDArray[np.int64]] = {}  # queries of one request share a list: it is read once
+    for ids in given:
+        if id(ids) not in made:
+            found = np.atleast_1d(np.asarray(ids, np.int64))
+            made[id(ids)] = found[found >= 0]
+    return [made[id(ids)] for ids in given]
+
+
+def together(lists: Sequence[NDArray[np.int64]]) -> list[tuple[NDArray[np.int64], list[int]]]:
+    """Lists that are not empty, each once, with the places where it stands (the same object, not an equal one)."""
+    places: dict[int, list[int]] = {}
+    for place, ids in enumerate(lists):
+        if len(ids):
+            places.setdefault(id(ids), []).append(place)
+    return [(lists[found[0]], found) for found in places.values()]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bowerbird.index.base import Index
+from bowerbird.index.checks import together
 from bowerbird.index.config import IndexConfig
 from bowerbird.index.files import write_folder
 from bowerbird.index.hits import best
@@ -197,8 +198,8 @@ class IVFIndex(Index):
         wanted = min(k + longest, available)
         scores, ids = self._faiss.search(queries_QD, wanted, params=self._parameters(probes, selector))
         scores = np.where(ids < 0, -np.inf, scores).astype(np.float32)
-        for query, barred in enumerate(excluded):
-            scores[query, np.isin(ids[query], barred)] = -np.inf
+        for barred, queries in together(excluded):
+            scores[queries] = np.where(np.isin(ids[queries], barred), -np.inf, scores[queries])
         place, scores = best(self.places(ids), scores, k)
         # Cells that hold too few allowed vectors would leave places empty: those queries are scanned.
         short = np.flatnonzero(place[:, min(k, available) - 1] < 0)

@@ -18,6 +18,7 @@ from serve.api.fakes import Served, served
 EVENT = {"event_id": "e1", "user": "u00", "item": "f01", "time": 1_700_000_000_000}
 NEEDS = {
     ("GET", "/v1/about"): "read",
+    ("GET", "/v1/traffic"): "read",
     ("GET", "/v1/users"): "read",
     ("GET", "/v1/users/u00/history"): "read",
     ("GET", "/v1/items"): "read",

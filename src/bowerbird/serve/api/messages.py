@@ -28,8 +28,12 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 RawId = Annotated[int | str, BeforeValidator(_id)]
 Time = Annotated[StrictInt, Field(ge=-62_135_596_800_000, le=253_402_300_799_999)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Worth = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Limit = Annotated[StrictInt, Field(ge=1, le=MAX_K)]
+Milliseconds = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
 Values = Annotated[list[Name], Field(max_length=100)]
 Stage = Literal["model", "content", "popularity"]
+Ranked = Literal["actions", "retrieval", "content", "popularity"]
 
 
 class Incoming(BaseModel):
@@ -90,6 +94,14 @@ class RecommendationRequest(Incoming):
                     "filters": {"exclude": {"genres": ["Horror"]}},
                 },
                 {"history": [{"item": "318"}, {"item": "296"}], "k": 10},
+                {
+                    "user": "1",
+                    "values": {"love": 3.0, "like": 1.0, "dislike": -2.0},
+                    "at_most": {"genres": 3},
+                    "explain": True,
+                    "deadline_ms": 200,
+                    "k": 10,
+                },
             ]
         },
     )
@@ -110,7 +122,28 @@ class RecommendationRequest(Incoming):
     exclude_seen: bool = Field(True, description="Leave out what the user has met before.")
     filters: Filters = Field(default_factory=Filters, description="Which items may be shown.")
     time: Time | None = Field(
-        None, description="Time of the request, milliseconds UTC; left out: the log's end."
+        None,
+        description="Time of the request, milliseconds UTC; left out: right after the last event known, of the log "
+        "or of this user.",
+    )
+    values: Annotated[dict[Name, Worth], Field(max_length=64)] = Field(
+        default_factory=dict,
+        description="Action to what it is worth. A model that ranks orders what it found by the sum of worth times "
+        "probability: below 0 counts against an item, actions not named count nothing, only ratios matter. "
+        "Left out: the usual worths, which `GET /v1/about` lists. Unlike `outcomes`, which decide what is "
+        "looked for, they decide the order of what was found.",
+    )
+    at_most: Annotated[dict[Name, Limit], Field(max_length=20)] = Field(
+        default_factory=dict,
+        description="Category column (or `creator`) to the most items of the answer that may share a value in it.",
+    )
+    explain: bool = Field(
+        False, description="Say for each item which past events the model looked at; costs time of its own."
+    )
+    deadline_ms: Milliseconds | None = Field(
+        None,
+        description="Milliseconds the engine may take. Stages there is no time for are left out, and a note says so; "
+        "left out: as long as it takes.",
     )
 
     def to_engine(self) -> engine.Request:
@@ -127,6 +160,10 @@ class RecommendationRequest(Incoming):
             exclude_seen=self.exclude_seen,
             filters=self.filters.to_engine(),
             time=self.time,
+            values=dict(self.values),
+            at_most=dict(self.at_most),
+            explain=self.explain,
+            deadline_ms=self.deadline_ms,
         )
 
 
@@ -151,6 +188,21 @@ class Why(Outgoing):
     )
     step: int | None = Field(description="Generation step, from 1.")
     offset: str | None = Field(description="Time offset the vector aims at.", examples=["now"])
+    ranked: Ranked = Field(
+        description="What decided its place: the worth of its likely actions, its nearness to the generated "
+        "vectors, its likeness to recent items, or its popularity."
+    )
+
+
+class Looked(Outgoing):
+    """A past event that the model looked at for an item."""
+
+    item: Item = Field(description="What the event was with.")
+    time: int = Field(description="Milliseconds UTC.")
+    actions: list[str] = Field(description="What was done; empty: shown only.")
+    weight: float = Field(
+        description="Share of the item's attention that the event got, 0 to 1.", examples=[0.31]
+    )
 
 
 class Recommendation(Outgoing):
@@ -158,8 +210,19 @@ class Recommendation(Outgoing):
 
     rank: int
     item: Item
-    score: float = Field(description="Larger is better; comparable inside one answer only.")
+    score: float = Field(
+        description="Larger is better; comparable inside one answer only. Where `why.ranked` is `actions`: the sum of "
+        "worth times probability over the actions."
+    )
     why: Why
+    probabilities: dict[str, float] = Field(
+        description="Action to how likely it is; empty: this item was not ranked by its actions.",
+        examples=[{"love": 0.21, "like": 0.42, "dislike": 0.03}],
+    )
+    looked_at: list[Looked] = Field(
+        description="Past events the model looked at most for this item, the most first; empty unless asked for by "
+        "`explain`."
+    )
 
 
 class Note(Outgoing):
@@ -187,9 +250,24 @@ class Recommendations(Outgoing):
     shares: list[Share]
     history_used: int = Field(description="Past events the model read.")
     timings_ms: dict[str, float] = Field(
-        examples=[{"history": 0.1, "encode": 2.1, "retrieve": 0.4, "total": 3.2}]
+        description="Milliseconds by stage, in order, and `total`. `wait`: for other requests at the model; `explain`: "
+        "saying what was looked at.",
+        examples=[
+            {
+                "history": 0.1,
+                "wait": 1.2,
+                "encode": 2.1,
+                "generate": 1.1,
+                "retrieve": 0.4,
+                "rank": 1.6,
+                "total": 6.7,
+            }
+        ],
     )
     release: str
+    values: dict[str, float] = Field(
+        description="What each action was worth; empty where the items were not ranked by actions."
+    )
 
 
 class Similar(Outgoing):
@@ -273,6 +351,15 @@ class About(Outgoing):
     surfaces: list[str]
     facets: list[Facet]
     slate_rule: str
+    ranks: bool = Field(False, description="The model says how likely actions are, and orders items by that.")
+    values: dict[str, float] = Field(
+        default_factory=dict,
+        description="The actions that `values` of a request can weigh, each with what it is worth where a request "
+        "says nothing: how much likelier than usual an action is counts, so rare ones are worth more. Below 0: "
+        "unwanted. Empty: the model does not rank.",
+        examples=[{"like": 2.5, "love": 9.1, "dislike": -20.0}],
+    )
+    takes_events: bool = Field(False, description="Events can be posted to `/v1/events`.")
 
 
 class Fault(Outgoing):

@@ -181,7 +181,7 @@ class Answering:
         for rank, (card, entry) in enumerate(zip(cards, picked, strict=True), start=1):
             likely = {}
             if probability is not None and entry.row >= 0:
-                likely = dict(zip(actions, probability[entry.row].round(6).tolist(), strict=True))
+                likely = dict(zip(actions, probability[entry.row].astype(np.float64).round(6).tolist(), strict=True))
             score = round(entry.score, 6)
             out.append(Recommendation(rank, card, score, entry.why, likely, looked_at.get(entry.row, ())))
         return tuple(out)

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _MATMUL_UP_TO = 512
+# what scaled_dot_product_attention calls on a CPU; asked directly because it also gives the log-sum-exp
+_FUSED = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 
 
 def causal_attention(q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor) -> Tensor:
@@ -48,6 +50,9 @@ def candidate_attention(
     Args:
         seen_BX: int64, history tokens a candidate sees: (B, K), or (B, 1) where all of a row see as many.
     """
+    plain = q_BHKD.device.type == "cpu" and q_BHKD.dtype == torch.float32
+    if plain and _FUSED is not None and not torch.is_grad_enabled():
+        return _candidates_fused(q_BHKD, k_BHKD, v_BHKD, past_k_BHND, past_v_BHND, seen_BX)
     q_BHKD = q_BHKD * q_BHKD.shape[-1] ** -0.5
     hidden_BXN = torch.arange(past_k_BHND.shape[2], device=q_BHKD.device) >= seen_BX[..., None]
     past_BHKN = (q_BHKD @ past_k_BHND.transpose(-1, -2)).float()
@@ -55,3 +60,22 @@ def candidate_attention(
     own_BHK1 = (q_BHKD * k_BHKD).sum(dim=-1, keepdim=True, dtype=torch.float32)
     weight = torch.cat([past_BHKN, own_BHK1], dim=-1).softmax(dim=-1).to(v_BHKD.dtype)
     return weight[..., :-1] @ past_v_BHND + weight[..., -1:] * v_BHKD
+
+
+def _candidates_fused(
+    q_BHKD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, past_k_BHND: Tensor, past_v_BHND: Tensor, seen_BX: Tensor
+) -> Tensor:
+    """The same without ever holding the (B, H, K, N) weights: the history's part by the fused kernel, which also says
+    the log of its softmax's denominator, and each candidate's own key weighed against that. No gradients."""
+    n, mask = past_k_BHND.shape[2], None
+    if not n:
+        return v_BHKD
+    if int(seen_BX.min()) < n:
+        hidden_BXN = torch.arange(n) >= seen_BX[..., None]
+        mask = torch.zeros(hidden_BXN.shape).masked_fill_(hidden_BXN, float("-inf"))[:, None]
+    assert _FUSED is not None
+    read_BHKD, mass_BHK = _FUSED(q_BHKD, past_k_BHND, past_v_BHND, attn_mask=mask)
+    own_BHK1 = (q_BHKD * k_BHKD).sum(dim=-1, keepdim=True) * q_BHKD.shape[-1] ** -0.5
+    own_BHK1 = torch.sigmoid(own_BHK1 - mass_BHK[..., None])
+    found = torch.lerp(read_BHKD, v_BHKD, own_BHK1)
+    return torch.where((seen_BX == 0)[:, None, :, None], v_BHKD, found)  # nothing but itself to see

@@ -15,7 +15,8 @@ import bowerbird
 from bowerbird.serve.api import messages
 from bowerbird.serve.api.errors import fault, reference
 from bowerbird.serve.api.metrics import CONTENT_TYPE
-from bowerbird.serve.api.ports import Answers, EventSink, ReleaseAdmin, ReleaseState
+from bowerbird.serve.api.ports import Answers, EventSink, ReleaseAdmin, ReleaseState, SinkHealth
+from bowerbird.serve.api.routes.traffic import Traffic, Window, kept_events, pool_of
 from bowerbird.serve.api.routes.work import Work
 from bowerbird.serve.traffic import TrafficError, Workers
 from bowerbird.tables.errors import BowerbirdError
@@ -61,10 +62,15 @@ class Readiness:
         engine: Ready when it knows its release.
         sink: Ready when it can read and write; None = there is none.
         accepting: Whether the server takes requests, or is about to stop.
+
+    Attributes:
+        engine, sink: As above.
+        health: What the sink said last; None = nothing yet.
     """
 
     def __init__(self, engine: Answers, sink: EventSink | None, accepting: Callable[[], bool]) -> None:
-        self._engine, self._sink, self._accepting = engine, sink, accepting
+        self.engine, self.sink, self._accepting = engine, sink, accepting
+        self.health: SinkHealth | None = None
         # Threads of its own: a busy engine is not an engine that is not ready.
         self._workers = Workers(threads=2, max_waiting=8, name="readiness")
         self._found: tuple[float, dict[str, bool]] | None = None
@@ -87,12 +93,16 @@ class Readiness:
         self._workers.close(wait=False)
 
     async def _checks(self) -> dict[str, bool]:
-        looks: dict[str, Callable[[], bool]] = {"release": lambda: bool(self._engine.about.release)}
-        sink = self._sink
-        if sink is not None:
-            looks["history"] = lambda: sink.health().ok
+        looks: dict[str, Callable[[], bool]] = {"release": lambda: bool(self.engine.about.release)}
+        if self.sink is not None:
+            looks["history"] = self._sink_is_well
         found = await asyncio.gather(*map(self._check, looks.values()))
         return dict(zip(looks, found, strict=True))
+
+    def _sink_is_well(self) -> bool:
+        assert self.sink is not None
+        self.health = self.sink.health()
+        return self.health.ok
 
     async def _check(self, look: Callable[[], bool]) -> bool:
         try:
@@ -129,9 +139,38 @@ def operations(work: Work, readiness: Readiness, releases: ReleaseAdmin | None) 
     async def metrics() -> Response:
         return Response(await asyncio.to_thread(work.metrics.text), media_type=CONTENT_TYPE)
 
+    _add_traffic(router, work, readiness, releases)
     if releases is not None:
         _add_releases(router, work, releases)
     return router
+
+
+def _add_traffic(router: APIRouter, work: Work, readiness: Readiness, releases: ReleaseAdmin | None) -> None:
+    window = Window(work.metrics.registry)
+
+    @router.get("/v1/traffic", response_model=Traffic)
+    async def traffic() -> Traffic:
+        """What the server is doing: requests and their latencies by route, time by stage, batches, the release, the
+        memory for encoded histories, and where events are kept. `/v1/metrics` has the same for Prometheus."""
+        checks = (await readiness.look()).checks
+        engine = readiness.engine
+
+        def found() -> Traffic:
+            recent, total = window.look()
+            state = ReleaseState(engine.about.release) if releases is None else releases.state()
+            return Traffic(
+                time=time.time_ns() // 1_000_000,
+                recent=recent,
+                total=total,
+                serving=state.serving,
+                active=state.active,
+                previous=state.previous,
+                refused=state.refused,
+                pool=pool_of(engine),
+                history=kept_events(readiness.health, ok=checks["history"]) if "history" in checks else None,
+            )
+
+        return await work(found)
 
 
 def _add_releases(router: APIRouter, work: Work, releases: ReleaseAdmin) -> None:

@@ -2,6 +2,7 @@
 import { authorization } from "./key.js";
 
 const NO_KEY = "This page needs a key. Open it by the link that “bowerbird serve” printed when it started.";
+const NO_WRITING = "The key of this page may read but not post events. A key with the scope “write” may.";
 
 async function call(path, options = {}) {
   let answer, body;
@@ -14,9 +15,11 @@ async function call(path, options = {}) {
   }
   if (answer.ok && body) return body;
   if (answer.status === 401) throw new Error(NO_KEY);
+  if (answer.status === 403 && path === "/v1/events") throw new Error(NO_WRITING);
   throw new Error(body?.errors?.map((fault) => fault.message).join(" ") || `The server answered ${answer.status}.`);
 }
 
+const send = (path, body, signal) => call(path, { method: "POST", body: JSON.stringify(body), signal });
 const query = (values) => new URLSearchParams(values).toString();
 const id = encodeURIComponent;
 
@@ -26,5 +29,6 @@ export const history = (user, limit) => call(`/v1/users/${id(user)}/history?${qu
 export const items = (search, limit, signal) => call(`/v1/items?${query({ search, limit })}`, { signal });
 export const item = (item) => call(`/v1/items/${id(item)}`);
 export const similar = (item, k) => call(`/v1/similar/${id(item)}?${query({ k })}`);
-export const recommend = (body, signal) =>
-  call("/v1/recommendations", { method: "POST", body: JSON.stringify(body), signal });
+export const recommend = (body, signal) => send("/v1/recommendations", body, signal);
+export const post = (events) => send("/v1/events", { events });
+export const traffic = (signal) => call("/v1/traffic", { signal });

@@ -61,9 +61,20 @@ export function tile(item, size = 64) {
 
 const TINTS = ["--o0", "--o1", "--o2", "--o3", "--o4", "--o5", "--o6", "--o7"];
 
-/** The colour of an outcome, by its place among all outcomes. */
+const negative = new Set();
+
+/** Names the actions that are unwanted. */
+export function unwanted(values) {
+  for (const [name, value] of Object.entries(values)) if (value < 0) negative.add(name);
+}
+
+/** Whether an action is unwanted. */
+export const isUnwanted = (name) => negative.has(name);
+
+/** The colour of an outcome or action, by its place among all outcomes. */
 export function tint(name, outcomes) {
   if (!name || name === "any") return "var(--any)";
+  if (negative.has(name)) return "var(--down)";
   const place = outcomes.filter((outcome) => outcome.name !== "any").findIndex((outcome) => outcome.name === name);
   return place < 0 ? "var(--any)" : `var(${TINTS[place % TINTS.length]})`;
 }

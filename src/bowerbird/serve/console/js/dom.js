@@ -22,6 +22,8 @@ const number = new Intl.NumberFormat();
 export const count = (n) => number.format(n);
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 export const percent = (share) => `${Math.round(share * 100)} %`;
+/** A probability: fine where it is small. */
+export const chance = (p) => (p >= 0.0995 || p === 0 ? percent(p) : p < 0.001 ? "<0.1 %" : `${(100 * p).toFixed(1)} %`);
 
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const month = new Intl.DateTimeFormat(undefined, { month: "long", year: "numeric" });
@@ -32,6 +34,7 @@ export const asYears = (first, last) => {
   const [a, b] = [new Date(first).getFullYear(), new Date(last).getFullYear()];
   return a === b ? `${a}` : `${a} to ${b}`;
 };
+export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
 export const asMs = (ms) => (ms >= 100 ? `${Math.round(ms)} ms` : ms >= 1 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(2)} ms`);
 
 /** Calls `run` once things have been quiet for `wait` ms. */

@@ -1,12 +1,15 @@
 // Starts the page: learns what is served, puts the parts in place, and hands out the keys.
 import * as api from "./api.js";
+import { unwanted } from "./art.js";
 import { byId, count, el } from "./dom.js";
-import { on, remembered, set, state, usualWeights } from "./state.js";
+import { on, remembered, set, state, usualWeights, usualWorths } from "./state.js";
+import * as traffic from "./traffic/view.js";
 import * as drawer from "./views/drawer.js";
 import * as history from "./views/history.js";
 import * as outcomes from "./views/outcomes.js";
 import * as results from "./views/results.js";
 import * as who from "./views/who.js";
+import * as worth from "./views/worth.js";
 
 const root = document.documentElement;
 const help = byId("help");
@@ -26,13 +29,19 @@ async function start() {
   const known = Object.fromEntries(Object.entries(before.weights).filter(([name]) => about.outcomes.some((o) => o.name === name)));
   state.weights = { ...usualWeights(), ...known };
   if (!Object.values(state.weights).some((weight) => weight > 0)) state.weights = usualWeights();
+  state.worths = { ...usualWorths(), ...Object.fromEntries(Object.entries(before.worths).filter(([name]) => name in about.values)) };
+  if (!Object.values(state.worths).some(Boolean)) state.worths = usualWorths();
+  unwanted(about.values);
   state.filters = before.filters;
   state.k = before.k;
   who.start();
   history.start();
   outcomes.start();
+  worth.start();
   results.start();
   drawer.start();
+  traffic.start();
+  set({ view: before.view });
   if (before.items) {
     const cards = await Promise.all(before.items.map((id) => api.item(id).catch(() => null)));
     set({ mode: "build", built: cards.filter(Boolean).map((item) => ({ item, action: null })) });
@@ -63,13 +72,48 @@ function swapTheme() {
   }
 }
 
+/** Shows the answer before something on its page is gone to. */
+function answering(go) {
+  if (state.view !== "answer") set({ view: "answer" });
+  go();
+}
+
+/** On a phone the sliders would push the answer off the screen: there they are folded until asked for. */
+const steering = byId("steering");
+const phone = matchMedia("(max-width: 780px)");
+const fold = () => (steering.open = !phone.matches);
+phone.addEventListener("change", fold);
+fold();
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+on("view", () => {
+  for (const tab of tabs) {
+    const chosen = tab.dataset.view === state.view;
+    tab.setAttribute("aria-selected", String(chosen));
+    tab.tabIndex = chosen ? 0 : -1;
+  }
+  for (const name of ["page", "foot"]) byId(name).hidden = state.view !== "answer";
+  byId("traffic").hidden = state.view !== "traffic";
+});
+for (const tab of tabs) {
+  tab.addEventListener("click", () => state.about && set({ view: tab.dataset.view }));
+  tab.addEventListener("keydown", (event) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const other = tabs[(tabs.indexOf(tab) + 1) % tabs.length];
+    other.click();
+    other.focus();
+  });
+}
+
 const keys = {
-  "/": who.focus,
-  o: outcomes.focus,
-  r: results.focus,
+  "/": () => answering(who.focus),
+  o: () => answering(() => { steering.open = true; outcomes.focus(); }),
+  w: () => answering(() => { steering.open = true; worth.focus(); }),
+  r: () => answering(results.focus),
+  v: () => set({ view: state.view === "traffic" ? "answer" : "traffic" }),
   t: swapTheme,
   "?": () => help.showModal(),
-  b: () => { set({ mode: "build", open: null }); who.focus(); },
+  b: () => answering(() => { set({ mode: "build", open: null }); who.focus(); }),
 };
 
 document.addEventListener("keydown", (event) => {

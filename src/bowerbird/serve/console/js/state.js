@@ -2,15 +2,24 @@
 
 const listeners = new Map();
 
+/** How many items can be asked for. */
+export const SIZES = [12, 24, 48, 100];
+/** Furthest a worth slider goes, in times as usual. */
+export const MOST = 3;
+
 export const state = {
   about: null, // what the server serves
   mode: "user", // "user": a stored history, "build": one made by hand
   user: null, // raw id
   built: [], // [{item: card, action: name | null}], oldest first
   weights: {}, // outcome -> 0..100
+  worths: {}, // action -> how many times its usual worth; below 0 = unwanted
   filters: {}, // category value -> "include" | "exclude"
   k: 24,
   open: null, // id of the item shown in the drawer
+  view: "answer", // "answer" or "traffic"
+  answer: null, // the answer on show
+  posted: null, // the event posted last: {user, item, action, time}
 };
 
 /** Runs `listener` whenever one of `names` was set. */
@@ -32,6 +41,17 @@ export function usualWeights() {
   return Object.fromEntries(state.about.outcomes.map((o) => [o.name, Math.round((o.default / largest) * 60)]));
 }
 
+/** The worths as they are where nothing is asked, in units of `unit`: 1, -1 for what is unwanted, 0 for what never happens. */
+export const usualWorths = () => Object.fromEntries(Object.entries(state.about.values).map(([name, value]) => [name, Math.sign(value)]));
+
+/** What one step of 1 on a worth slider means to the engine: how much the action is usually worth. */
+export function unit(name) {
+  const values = Object.values(state.about.values).map(Math.abs);
+  return Math.abs(state.about.values[name]) || Math.max(...values, 1);
+}
+
+const asUsual = () => Object.entries(usualWorths()).every(([name, worth]) => state.worths[name] === worth);
+
 /** The body of a request for recommendations. */
 export function request() {
   const include = [], exclude = [];
@@ -39,6 +59,7 @@ export function request() {
   const column = state.about.facets[0]?.column;
   const weights = Object.fromEntries(Object.entries(state.weights).filter(([, weight]) => weight > 0));
   const body = { k: state.k, outcomes: weights, filters: {} };
+  if (!asUsual()) body.values = Object.fromEntries(Object.entries(state.worths).map(([name, worth]) => [name, worth * unit(name)]));
   if (include.length) body.filters.include = { [column]: include };
   if (exclude.length) body.filters.exclude = { [column]: exclude };
   if (state.mode === "user") body.user = state.user;
@@ -53,8 +74,11 @@ function remember() {
   if (state.mode === "build") parts.set("items", state.built.map(({ item }) => item.id).join(","));
   const usual = usualWeights();
   for (const [name, weight] of Object.entries(state.weights)) if (weight !== usual[name]) parts.set(`w.${name}`, weight);
+  const worths = usualWorths();
+  for (const [name, worth] of Object.entries(state.worths)) if (worth !== worths[name]) parts.set(`v.${name}`, worth);
   for (const [value, mode] of Object.entries(state.filters)) parts.append(mode, value);
   if (state.k !== 24) parts.set("k", state.k);
+  if (state.view !== "answer") parts.set("view", state.view);
   history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname);
 }
 
@@ -63,14 +87,19 @@ export function remembered() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const filters = {};
   for (const mode of ["include", "exclude"]) for (const value of parts.getAll(mode)) filters[value] = mode;
-  const weights = {};
-  for (const [key, value] of parts) if (key.startsWith("w.")) weights[key.slice(2)] = Math.min(100, Math.max(0, +value || 0));
+  const weights = {}, worths = {};
+  for (const [key, value] of parts) {
+    if (key.startsWith("w.")) weights[key.slice(2)] = Math.min(100, Math.max(0, +value || 0));
+    if (key.startsWith("v.")) worths[key.slice(2)] = Math.min(MOST, Math.max(-MOST, +value || 0));
+  }
   const k = +parts.get("k");
   return {
     user: parts.get("user"),
     items: parts.get("items")?.split(",").filter(Boolean) ?? null,
     weights,
+    worths,
     filters,
-    k: [12, 24, 48].includes(k) ? k : 24,
+    k: SIZES.includes(k) ? k : 24,
+    view: parts.get("view") === "traffic" ? "traffic" : "answer",
   };
 }

@@ -1,17 +1,20 @@
-// One item: what it is, and what is like it. Opened by a click anywhere, walked along by its own list.
+// One item: what it is, why it is in the answer, and what is like it. Opened by a click anywhere, walked along by its list.
 import * as api from "../api.js";
 import { tile } from "../art.js";
 import { byId, count, el, plural } from "../dom.js";
 import { on, set, state } from "../state.js";
 import { copyToBuilt } from "./history.js";
+import { explain } from "./why.js";
 
 const place = byId("drawer");
 const page = byId("page");
+const why = el("div", { class: "why-here" });
 let trail = [];
 let opener = null;
 
 export function start() {
   on("open", show);
+  on("answer", () => state.open !== null && explain(why, state.open));
 }
 
 /** Closes the drawer and gives the cursor back. Says whether it was open. */
@@ -30,11 +33,16 @@ async function show() {
     trail = [];
     return;
   }
-  if (!place.contains(document.activeElement)) opener = document.activeElement;
+  const byHand = !place.contains(document.activeElement);
+  if (byHand) opener = document.activeElement;
   if (trail.at(-1) !== id) trail.push(id);
   try {
     const answer = await api.similar(id, 12);
-    if (state.open === id) draw(answer);
+    if (state.open !== id) return;
+    draw(answer);
+    explain(why, id);
+    place.scrollTop = 0;
+    if (byHand) place.focus({ preventScroll: true });
   } catch (error) {
     if (state.open === id) place.replaceChildren(head(), el("p", { class: "banner error" }, error.message));
   }
@@ -72,9 +80,9 @@ function draw(answer) {
     el("div", { class: "subject" }, tile(item, 84), el("div", {}, el("h2", {}, item.title), el("span", { class: "muted small" }, plural(item.events, "positive event")))),
     el("div", { class: "facts" }, ...item.categories.map((name) => el("span", { class: "tag" }, name)), ...facts, el("span", { class: "tag" }, `id ${item.id}`)),
     el("button", { class: "button", type: "button", onclick: add }, label),
+    why,
     el("h3", { class: "section" }, answer.stage === "popularity" ? "Popular instead" : answer.stage === "content" ? "Similar by category" : "Similar items"),
     ...answer.notes.map((note) => el("p", { class: "muted small", "data-code": note.code }, note.message)),
     ...rows);
-  place.scrollTop = 0;
   byId("spoken").textContent = `${item.title}: ${count(answer.items.length)} similar items.`;
 }

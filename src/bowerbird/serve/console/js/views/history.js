@@ -11,6 +11,7 @@ let timeline = null;
 
 export function start() {
   on(["user", "mode"], () => load(FIRST));
+  on("posted", () => load(Math.max(FIRST, timeline?.events.length ?? 0)));
   on("built", () => state.mode === "build" && showBuilt());
 }
 
@@ -48,11 +49,12 @@ function showTimeline() {
   let month = "";
   for (const event of timeline.events) {
     if (asMonth(event.time) !== month) nodes.push(el("h3", { class: "month" }, (month = asMonth(event.time))));
-    nodes.push(el("button", { type: "button", class: event.positive ? "row" : "row dim", onclick: () => set({ open: event.item.id }) },
+    const posted = state.posted?.user === state.user && state.posted.time === event.time && state.posted.item.id === event.item.id;
+    nodes.push(el("button", { type: "button", class: `row${event.positive ? "" : " dim"}${posted ? " fresh" : ""}`, onclick: () => set({ open: event.item.id }) },
       tile(event.item, 34),
       el("span", { class: "grow" }, el("span", { class: "title" }, event.item.title),
         el("span", { class: "actions" }, ...event.actions.map((name) => el("span", { class: "tag on", tint: tint(name, state.about.outcomes) }, name)),
-          event.actions.length ? null : el("span", { class: "tag" }, "seen"), el("span", { class: "muted small" }, asDay(event.time))))));
+          event.actions.length ? null : el("span", { class: "tag" }, "seen"), el("span", { class: "muted small" }, posted ? "just now" : asDay(event.time))))));
   }
   if (!timeline.events.length) nodes.push(el("p", { class: "empty" }, "No events yet."));
   if (timeline.total > timeline.events.length) {

@@ -19,9 +19,9 @@ export function start() {
     sliders.set(outcome.name, { row, input, output, items });
     return row;
   });
-  const reset = el("button", { class: "quiet-button", type: "button", onclick: () => set({ weights: usualWeights(), filters: {} }) }, "Reset");
+  const reset = el("button", { class: "quiet-button", type: "button", "aria-label": "Reset outcomes and filters", onclick: () => set({ weights: usualWeights(), filters: {} }) }, "Reset");
   place.append(
-    el("div", { class: "panel-head" }, el("h2", {}, "Look for"), el("span", { class: "muted small hint" }, "share of the answer by outcome"), reset),
+    el("div", { class: "panel-head" }, el("h2", {}, "Look for"), el("span", { class: "muted small hint" }, "which items are found: each outcome’s share of the search"), reset),
     el("div", { class: "sliders" }, ...rows),
     ...chips());
   on(["weights", "filters"], show);

@@ -1,8 +1,9 @@
 // The answer: cards that glide to their new places when the question changes, with how far each has moved.
 import * as api from "../api.js";
-import { tile, tint } from "../art.js";
-import { byId, calm, debounced, el, plural } from "../dom.js";
-import { on, request, set, state } from "../state.js";
+import { byId, calm, debounced, el, plural, sentence } from "../dom.js";
+import { on, request, set, SIZES, state } from "../state.js";
+import { entry, tops } from "./card.js";
+import { compare, line, mark } from "./changes.js";
 import { show as showTimings } from "./footer.js";
 import { found as showShares } from "./outcomes.js";
 
@@ -10,19 +11,28 @@ const place = byId("results");
 const title = el("h2", {}, "Recommendations");
 const facts = el("span", { class: "muted small" });
 const notes = el("div", {});
+const changes = el("div", {});
 const grid = el("ol", { class: "cards" });
-const cards = new Map(); // item id -> {node, rank}
+const cards = new Map(); // item id -> {node, rank, item}
 let pending = null;
 let subject = null;
+let waiting = null; // the posted event whose answer is on its way
 
 export function start() {
   const sizes = el("select", { "aria-label": "How many", onchange: (event) => set({ k: +event.target.value }) },
-    ...[12, 24, 48].map((k) => el("option", { value: k, selected: k === state.k }, `${k} items`)));
-  place.append(el("div", { class: "answer-head" }, title, facts, el("span", { class: "grow" }), sizes), notes, grid);
+    ...SIZES.map((k) => el("option", { value: k, selected: k === state.k }, `${k} items`)));
+  place.append(el("div", { class: "answer-head" }, title, facts, el("span", { class: "grow" }), sizes), notes, changes, grid);
   grid.addEventListener("keydown", arrows);
   const soon = debounced(refresh, 130);
-  on(["weights", "filters", "k", "built"], soon);
-  on(["user", "mode"], refresh);
+  on(["weights", "worths", "filters", "k", "built"], soon);
+  on(["user", "mode"], () => {
+    waiting = null;
+    refresh();
+  });
+  on("posted", () => {
+    waiting = state.posted;
+    refresh();
+  });
   on("open", () => cards.forEach(({ node }, id) => node.firstChild.setAttribute("aria-pressed", String(String(id) === String(state.open)))));
 }
 
@@ -43,6 +53,7 @@ export async function refresh() {
     draw(answer);
     showTimings(answer, performance.now() - started);
     showShares(answer.shares);
+    set({ answer });
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   } finally {
@@ -54,14 +65,14 @@ export async function refresh() {
   }
 }
 
-function fail(error) {
-  notes.replaceChildren(el("p", { class: "banner error", role: "alert" }, el("span", {}, error.message), el("button", { class: "button", type: "button", onclick: refresh }, "Try again")));
+function fail(error, again = refresh) {
+  notes.replaceChildren(el("p", { class: "banner error", role: "alert" }, el("span", {}, error.message), again ? el("button", { class: "button", type: "button", onclick: again }, "Try again") : null));
   if (!cards.size) grid.replaceChildren();
 }
 
 function draw(answer) {
-  const whose = state.mode === "user" ? `user ${state.user}` : `built ${state.built.length ? "" : "empty"}`;
-  const comparable = subject === whose || (state.mode === "build" && subject?.startsWith("built"));
+  const whose = state.mode === "user" ? `user ${state.user}` : "built";
+  const comparable = subject === whose;
   subject = whose;
   title.textContent = answer.stage === "popularity" ? "Popular now" : state.mode === "user" ? `For user ${state.user}` : "For your history";
   facts.textContent = answer.history_used ? `from ${plural(answer.history_used, "past event")}` : "";
@@ -69,65 +80,54 @@ function draw(answer) {
 
   const scores = answer.items.map(({ score }) => score);
   const [low, high] = [Math.min(...scores), Math.max(...scores)];
-  const before = new Map([...cards].map(([id, { node, rank }]) => [id, { rank, box: node.getBoundingClientRect() }]));
+  const before = new Map([...cards].map(([id, { node, rank, item }]) => [id, { rank, item, box: node.getBoundingClientRect() }]));
+  const differs = comparable && before.size > 0;
+  const most = tops(answer.items);
+  const cursor = cursorIn();
   cards.clear();
-  const nodes = answer.items.map((entry) => {
-    const was = before.get(entry.item.id);
-    const share = high > low ? 0.12 + (0.88 * (entry.score - low)) / (high - low) : 1;
-    const node = el("li", {}, card(entry, share, comparable && before.size ? move(was?.rank, entry.rank) : null));
-    cards.set(entry.item.id, { node, rank: entry.rank });
+  const nodes = answer.items.map((recommendation) => {
+    const { item, rank, score } = recommendation;
+    const share = high > low ? 0.12 + (0.88 * (score - low)) / (high - low) : 1;
+    const moved = differs ? mark(before.get(item.id)?.rank, rank) : null;
+    const node = entry(recommendation, { share, moved, most, failed: (error) => fail(error, null) });
+    cards.set(item.id, { node, rank, item });
     return node;
   });
-  const focused = document.activeElement?.closest?.(".card")?.dataset.item;
   grid.replaceChildren(...nodes);
   if (!nodes.length) grid.append(el("li", { class: "empty" }, "Nothing may be shown. Loosen the filters."));
-  if (focused) grid.querySelector(`[data-item="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  if (cursor) restore(cursor);
   if (!calm()) glide(before);
-  const fresh = answer.items.filter(({ item }) => !before.has(item.id)).length;
-  byId("spoken").textContent = `${plural(answer.items.length, "recommendation")}, ${fresh} new.`;
+  const event = waiting;
+  waiting = null;
+  const told = differs ? line(compare(before, answer.items), event, event && performance.now() - event.began) : null;
+  changes.replaceChildren(...(told ? [told] : []));
+  if (!differs) byId("spoken").textContent = `${plural(answer.items.length, "recommendation")}.`;
 }
 
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
-
-function move(was, rank) {
-  if (was === undefined) return el("span", { class: "move new" }, "new");
-  if (was === rank) return null;
-  const up = rank < was;
-  const label = `${up ? "up" : "down"} ${Math.abs(was - rank)}`;
-  return el("span", { class: `move ${up ? "up" : "down"}`, "aria-label": label }, `${up ? "▲" : "▼"} ${Math.abs(was - rank)}`);
+/** Where the cursor is: on which item, which of its buttons, and at which place of the list. */
+function cursorIn() {
+  const held = document.activeElement?.closest?.(".entry");
+  if (!held || !grid.contains(held)) return null;
+  return { item: held.firstChild.dataset.item, action: document.activeElement.dataset.action, at: [...grid.children].indexOf(held) };
 }
 
-function card(entry, share, moved) {
-  const { item, why } = entry;
-  const colour = tint(why.outcome, state.about.outcomes);
-  return el("button", { type: "button", class: "card", tint: colour, "data-item": item.id, "aria-pressed": String(String(item.id) === String(state.open)), onclick: () => set({ open: item.id }) },
-    tile(item),
-    el("h3", {}, item.title),
-    el("span", { class: "genres" }, [year(item), ...item.categories].filter(Boolean).join(" · ") || "\u00a0"),
-    el("span", { class: "score", title: `score ${entry.score}` }, el("span", { class: "bar" }, el("i", { width: `${share * 100}%` })), el("span", { class: "number" }, entry.score.toFixed(3))),
-    el("span", { class: "rank number" }, String(entry.rank), moved),
-    el("span", { class: "why" }, el("span", { class: "dot" }), ...reason(why)));
-}
-
-const year = (item) => Object.entries(item.facts).find(([name]) => /^year$/i.test(name))?.[1];
-
-function reason(why) {
-  if (why.stage === "popularity") return ["recently popular"];
-  if (why.stage === "content") return ["alike by category"];
-  const parts = ["found for ", el("b", {}, why.outcome === "any" ? "any outcome" : why.outcome)];
-  if (why.step !== null) parts.push(` · step ${why.step}`);
-  if (why.offset !== null && why.offset !== "next") parts.push(` · ${why.offset}`);
-  return [el("span", { class: "ellipsis" }, ...parts)];
+/** Puts it back: on the same item, or on the one that has taken its place. */
+function restore({ item, action, at }) {
+  const same = [...grid.children].find((node) => node.firstChild.dataset?.item === item) ?? grid.children[Math.min(at, grid.children.length - 1)];
+  const button = action && same.querySelector(`[data-action="${CSS.escape(action)}"]`);
+  (button || same.querySelector(".card"))?.focus({ preventScroll: true });
 }
 
 function glide(before) {
+  const seen = (box) => box.bottom > 0 && box.top < innerHeight;
   for (const [id, { node }] of cards) {
     const was = before.get(id)?.box;
+    const now = node.getBoundingClientRect();
+    if (!seen(now) && !(was && seen(was))) continue;
     if (!was) {
       if (before.size) node.animate([{ opacity: 0, transform: "scale(.94)" }, { opacity: 1, transform: "none" }], { duration: 260, easing: "ease-out" });
       continue;
     }
-    const now = node.getBoundingClientRect();
     const [x, y] = [was.left - now.left, was.top - now.top];
     if (x || y) node.animate([{ transform: `translate(${x}px, ${y}px)`, zIndex: 1 }, { transform: "none" }], { duration: 380, easing: "cubic-bezier(.2,.8,.25,1)" });
   }
