@@ -126,7 +126,7 @@ class TestRegistered:
             assert learner(name).name == name
 
     def test_unknown_name(self) -> None:
-        with pytest.raises(ConfigError, match=r"no learner is called 'pinrek'; did you mean 'pinrec'\?"):
+        with pytest.raises(ConfigError, match=r"no learner is called 'pinrek'; did you mean 'pinrec'"):
             learner("pinrek")
 
     @pytest.mark.parametrize("entry", ["collections:OrderedDict", "learn.test_contract:ToyLearner"])

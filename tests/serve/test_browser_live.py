@@ -114,7 +114,8 @@ def test_worth_decides_the_order_and_outcomes_what_is_found(browser: Any, live: 
         )
         slider = page.get_by_role("slider", name="Worth of hide")
         assert slider.get_attribute("aria-valuetext") == "against an item, as much as usual"
-        slider.fill("0")
+        with page.expect_response("**/v1/recommendations"):
+            slider.fill("0")
         assert slider.input_value() == "0.25", "something has to count"
         assert "v.click=0" in page.url
         with page.expect_response("**/v1/recommendations") as answered:
