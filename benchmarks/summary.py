@@ -74,6 +74,43 @@ def slates(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def cost(found: dict[str, Any]) -> str:
+    """What reading a history once saves."""
+    machine = found["machine"]
+    lines = [
+        "## One encoding for retrieval and ranking",
+        "",
+        f"{machine['cores']} cores, {machine['threads']} threads; commit `{found['commit']}`. {found['protocol']}",
+        "",
+        "| ranking pass, cached against dense | ratio, median [quartiles] | target 0.9 (n + k) / k | by arithmetic |",
+        "|---|---|---|---|",
+    ]
+    for row in found["ranking_pass"]:
+        numbers = f"{row['target']:.2f} | {row['ratio_by_arithmetic']:.2f}"
+        lines.append(f"| {row['name']} | {_quartiles(row['ratio'], 2)} | {numbers} |")
+    lines += [
+        "",
+        "| through the engine | requests/s | against two models | p50 ms | p99 ms |",
+        "|---|---|---|---|---|",
+    ]
+    for batches, arms in found["engine"].items():
+        for name, arm in arms.items():
+            against = arm.get("against_two_models")
+            ratio = "" if against is None else f"{_quartiles(against['requests_per_second'], 2)} x"
+            speed = arm["requests_per_second"]["median"]
+            lines.append(
+                f"| {name}, {batches} | {speed:.1f} | {ratio} | {arm['p50_ms']:.1f} | {arm['p99_ms']:.1f} |"
+            )
+    lines += ["", "| a returning user's events since | encode time, first against later |", "|---|---|"]
+    for name, ratio in found["second_request"]["first_to_later"].items():
+        lines.append(f"| {name} | {_quartiles(ratio, 1)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _quartiles(found: dict[str, float], digits: int) -> str:
+    return f"{found['median']:.{digits}f} [{found['q25']:.{digits}f}, {found['q75']:.{digits}f}]"
+
+
 def faults(found: dict[str, Any]) -> str:
     """What kill -9 did to posted events."""
     lines = ["## Posted events under kill -9", "", f"Commit `{found['commit']}`.", ""]
@@ -188,6 +225,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "throughput": throughput,
     "latency": latency,
     "ingest": ingest,
+    "serving_cost": cost,
     "faults": faults,
 }
 
