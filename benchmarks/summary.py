@@ -111,6 +111,25 @@ def _quartiles(found: dict[str, float], digits: int) -> str:
     return f"{found['median']:.{digits}f} [{found['q25']:.{digits}f}, {found['q75']:.{digits}f}]"
 
 
+def load(found: dict[str, Any]) -> str:
+    """What the server holds."""
+    half, events, machine = found["half"], found["events"], found["machine"]
+    latency = half["latency_ms"]
+    stages = ", ".join(f"{name} {share:.0%}" for name, share in half["stage_share"].items())
+    lines = [
+        f"## Load, {found['name'].partition('_')[2]} items",
+        "",
+        f"{machine['cores']} cores shared by server and client; commit `{found['commit']}`. {found['protocol']}",
+        "",
+        f"- highest rate that holds: {found['highest_rate']:.1f} requests/s",
+        f"- at {half['rate']:.2f}/s: p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, "
+        f"p99 {latency['p99']:.0f} ms, {half['errors']} errors in {half['requests']} requests",
+        f"- share of the time by stage: {stages}",
+        f"- from a posted event to an answer that has changed: p99 {events['event_to_changed_answer_ms']['p99']:.0f} ms",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def faults(found: dict[str, Any]) -> str:
     """What kill -9 did to posted events."""
     lines = ["## Posted events under kill -9", "", f"Commit `{found['commit']}`.", ""]
@@ -226,6 +245,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "latency": latency,
     "ingest": ingest,
     "serving_cost": cost,
+    "load_100000": load,
     "faults": faults,
 }
 
