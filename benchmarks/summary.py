@@ -125,7 +125,7 @@ def load(found: dict[str, Any]) -> str:
         f"- at {half['rate']:.2f}/s: p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, "
         f"p99 {latency['p99']:.0f} ms, {half['errors']} errors in {half['requests']} requests",
         f"- share of the time by stage: {stages}",
-        f"- from a posted event to an answer that has changed: p99 {events['event_to_changed_answer_ms']['p99']:.0f} ms",
+        f"- from a posted event to a changed answer: p99 {events['event_to_changed_answer_ms']['p99']:.0f} ms",
     ]
     return "\n".join(lines) + "\n"
 
