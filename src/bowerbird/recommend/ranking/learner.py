@@ -59,9 +59,7 @@ class UniPinRecLearner(PinRecLearner):
         return UniPinRecExamples(shown, self.uni, conditions, seed=seed)
 
     def _more_facts(self, view: View) -> dict[str, Any]:
-        names = [str(name) for name in view.actions.decode(np.arange(len(view.actions)))]
-        positive = [bool(view.positive_mask >> bit & 1) for bit in range(len(names))]
-        return {"store_actions": names, "positive_actions": positive}
+        return {"store_actions": [str(name) for name in view.actions.decode(np.arange(len(view.actions)))]}
 
     def _prepare(self, model: PinRec, examples: PinRecExamples, shown: View) -> None:
         assert isinstance(model, UniPinRec) and isinstance(examples, UniPinRecExamples)
@@ -70,9 +68,8 @@ class UniPinRecLearner(PinRecLearner):
         # B8: rare actions weigh more, 1 / sqrt(rate), 1 on average; an action that never happens weighs nothing
         weight_C = np.where(rate_C > 0, 1 / np.sqrt(np.maximum(rate_C, 1e-6)), 0.0)
         model.action_weight.copy_(torch.from_numpy(weight_C / max(weight_C.mean(), 1e-12)))
-        with (
-            torch.no_grad()
-        ):  # base rates, an item's own included, are counted, not learnt in the first epochs
+        # base rates, an item's own included, are counted, not learnt in the first epochs
+        with torch.no_grad():
             model.heads.bias.copy_(torch.from_numpy(_log_odds(rate_C)))
             past_C = _share(shown.positives.actions, len(rate_C))
             if model.item_bias is not None:
