@@ -7,7 +7,6 @@ next batch is whatever arrived in the meantime.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -162,14 +161,7 @@ class Batcher(Generic[Job, Result]):
     async def ask(self, job: Job, timeout: float | None = None) -> Result:
         """`call` for coroutines: awaits the answer without holding a thread. Cancelling it takes a waiting job out."""
         deadline = deadlines.earlier(deadlines.after(timeout), deadlines.current())
-        future = self.submit(job, deadline)
-        try:
-            async with asyncio.timeout(deadlines.left(deadline)) as limit:
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise self._too_late() from None
+        return await deadlines.awaited(self.submit(job, deadline), deadline, self._too_late)
 
     @property
     def waiting(self) -> int:

@@ -6,10 +6,15 @@ it (HTTP) and the one who acts on it (a queue, deep in the engine) need not pass
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _current: ContextVar[float | None] = ContextVar("bowerbird_deadline", default=None)
 
@@ -42,3 +47,18 @@ def earlier(*deadlines: float | None) -> float | None:
 def left(deadline: float | None) -> float | None:
     """Seconds until a deadline, 0 when it has passed; None = no deadline."""
     return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+async def awaited(future: Future[T], deadline: float | None, late: Callable[[], Exception]) -> T:
+    """The result of a thread's work, for coroutines; cancelling it cancels work that has not started.
+
+    Raises:
+        Exception: What the work raised, a `TimeoutError` of its own included, or `late()` once the deadline passed.
+    """
+    try:
+        async with asyncio.timeout(left(deadline)) as limit:
+            return await asyncio.wrap_future(future)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise late() from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 import time
@@ -51,14 +50,11 @@ class Workers:
             Exception: Whatever the call raised.
         """
         deadline = deadlines.earlier(deadlines.after(timeout), deadlines.current())
-        future = self._submit(call, deadline)
-        try:
-            async with asyncio.timeout(deadlines.left(deadline)) as limit:
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise DeadlineError(f"{self.name} had no answer before the deadline") from None
+        return await deadlines.awaited(
+            self._submit(call, deadline),
+            deadline,
+            lambda: DeadlineError(f"{self.name} had no answer before the deadline"),
+        )
 
     @property
     def waiting(self) -> int:
