@@ -34,7 +34,7 @@ from bowerbird.recommend.ranking.value import default_values, reranked
 from bowerbird.recommend.retrieval.recommender import PinRecRecommender
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import Split, time_split
-from claims import claim, ledger_row
+from evidence.rows import claim, ledger_row
 from results import write
 
 K = 10

@@ -69,8 +69,8 @@ def measure(items: int, shape: str, requests: int, warm: int, seed: int) -> dict
     import torch
     from threadpoolctl import threadpool_limits
 
+    from bowerbird.nn.features.catalogue import CatalogueEncoder
     from bowerbird.recommend.config import PinRecConfig
-    from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
     from bowerbird.recommend.inputs.conditions import Conditions
     from bowerbird.recommend.retrieval.generation import Plan
     from bowerbird.recommend.retrieval.opened import OpenPinRec

@@ -106,9 +106,9 @@ def measure(view: Any, settings: Mapping[str, Any], arm: Mapping[str, Any]) -> d
     from bowerbird.learn.run import Run
     from bowerbird.learn.train import StepOutput, TrainConfig, train
     from bowerbird.nn import frequency_counter
+    from bowerbird.nn.features.catalogue import CatalogueEncoder
     from bowerbird.recommend.config import PinRecConfig
     from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
-    from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
     from bowerbird.recommend.inputs.conditions import Conditions
     from bowerbird.recommend.retrieval.opened import OpenPinRec
 

@@ -89,7 +89,7 @@ def untrained(store: Store, config: UniPinRecConfig, seed: int) -> OpenUniPinRec
     """A network with random weights, opened on a store."""
     import torch
 
-    from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
+    from bowerbird.nn.features.catalogue import CatalogueEncoder
     from bowerbird.recommend.inputs.conditions import Conditions
     from bowerbird.recommend.ranking.opened import OpenUniPinRec
     from bowerbird.tables.view import View

@@ -70,6 +70,15 @@ def test_next_event_rolls_and_never_contains_its_target(views):
     assert [strict.seen().of(c).tolist() for c in range(3)] == [[0, 1], [0, 1, 2, 0], [1]]
 
 
+def test_next_event_of_some_users(views):
+    view, earlier, store = views
+    asked = store.users.encode(["b"])
+    mask = np.zeros(store.n_users, dtype=bool)
+    mask[asked] = True
+    cases = next_event_cases(view, earlier, users=mask)
+    assert described(cases) == [("b", 1, [2])] and "of some users only" in cases.protocol.targets
+
+
 def test_next_event_inside_a_session(views):
     view, earlier, _ = views
     cases = next_event_cases(view, earlier, same_session_only=True, exclude_seen=False)

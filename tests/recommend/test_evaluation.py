@@ -13,14 +13,15 @@ from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.evaluation import inner_view, report
 from bowerbird.recommend.learner import PinRecLearner
 from bowerbird.tables.store import Store
-from bowerbird.tables.view import LastOut, View, leave_last_out, time_split
+from bowerbird.tables.view import LastOut, View, leave_last_out, time_split, user_split
 
 
-@pytest.mark.parametrize("protocol", ["time", "last out"])
+@pytest.mark.parametrize("protocol", ["time", "last out", "users"])
 def test_the_report_holds_model_baselines_and_matrix(
     outcomes: Store, tiny: PinRecConfig, protocol: str, tmp_path: Path
 ) -> None:
-    split = time_split(outcomes) if protocol == "time" else leave_last_out(outcomes)
+    cuts = {"time": time_split, "last out": leave_last_out, "users": lambda store: user_split(store, 0.5)}
+    split = cuts[protocol](outcomes)
     artifact = PinRecLearner(tiny).fit(split.train, valid=split.valid, run=Run(quiet=True))
     found = report([artifact], split.test, since=split.valid, baselines=("popularity", "markov"), limit=200)
     json_path, html_path = found.save(tmp_path)
@@ -30,6 +31,7 @@ def test_the_report_holds_model_baselines_and_matrix(
     names = [row["name"] for row in content["blocks"][0]["results"]]
     assert names == ["PinRec", "PinRec, outcome mix", "Popularity", "Markov (first order)"]
     assert content["facts"]["trained_before"] == split.train.wall
+    assert ("never met" in content["blocks"][0]["title"]) == (protocol == "users")
     assert "<html" in html_path.read_text()
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import PinRecExamples, history_tokens
-from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.model import PinRec
 from bowerbird.recommend.retrieval.generation import Plan, generate

@@ -18,6 +18,7 @@ from bowerbird.recommend.targets import (
 
 def _batch(seed: int, rows: int = 4, n: int = 9) -> Windows:
     rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, n + 1, rows)
     return Windows(
         item=rng.integers(0, 50, (rows, n)),
         time=np.cumsum(rng.integers(0, 200_000, (rows, n)), axis=1),
@@ -25,7 +26,8 @@ def _batch(seed: int, rows: int = 4, n: int = 9) -> Windows:
         deeds=rng.integers(1, 8, (rows, n)),
         surface=rng.integers(1, 3, (rows, n)),
         request=np.sort(rng.integers(-1, 3, (rows, n)), axis=1),
-        lengths=rng.integers(0, n + 1, rows),
+        lengths=lengths,
+        event=np.arange(n) < lengths[:, None],
     )
 
 
@@ -40,7 +42,7 @@ def test_offset_edges_start_with_the_published_ones() -> None:
 @given(st.integers(0, 10_000), st.integers(0, 4))
 def test_anchors_are_all_positions_with_a_successor_up_to_the_cap(seed: int, cap: int) -> None:
     batch = _batch(seed)
-    window, position = anchors(batch.lengths, cap, np.random.default_rng(seed))
+    window, position = anchors(batch, cap, np.random.default_rng(seed))
     pairs = set(zip(window.tolist(), position.tolist(), strict=True))
     assert len(pairs) == len(window)
     for b, length in enumerate(batch.lengths):
@@ -52,7 +54,7 @@ def test_anchors_are_all_positions_with_a_successor_up_to_the_cap(seed: int, cap
 @given(st.integers(0, 10_000))
 def test_next_item_predicts_the_event_right_after(seed: int) -> None:
     batch = _batch(seed)
-    window, position = anchors(batch.lengths, 0, np.random.default_rng(0))
+    window, position = anchors(batch, 0, np.random.default_rng(0))
     rows = next_item(batch, window, position)
     for r in range(len(window)):
         b, t = window[r], position[r]
@@ -67,7 +69,7 @@ def test_future_items_lie_ahead_within_reach_under_their_true_offset(
     seed: int, draws: int, reach: int
 ) -> None:
     batch, edges = _batch(seed), offset_edges(6)
-    window, position = anchors(batch.lengths, 0, np.random.default_rng(0))
+    window, position = anchors(batch, 0, np.random.default_rng(0))
     rows = future_items(
         batch, window, position, edges_s=edges, draws=draws, reach=reach, rng=np.random.default_rng(seed)
     )
@@ -90,7 +92,7 @@ def test_future_items_lie_ahead_within_reach_under_their_true_offset(
 @given(st.integers(0, 10_000), st.integers(1, 5))
 def test_feed_targets_equal_their_definition(seed: int, most: int) -> None:
     batch = _batch(seed)
-    window, position = anchors(batch.lengths, 0, np.random.default_rng(0))
+    window, position = anchors(batch, 0, np.random.default_rng(0))
     rows = next_item(batch, window, position)
     found = feed_targets(batch, rows, most)
     for r in range(len(window)):

@@ -11,7 +11,7 @@ import numpy as np
 
 from bowerbird.serve.generators.base import UNSPECIFIED, Candidates, Neighbours, QueryVector, Question
 from bowerbird.tables.store import Store
-from bowerbird.tables.view import View
+from bowerbird.tables.view import MentionKind, View
 
 OFFSETS = ("now", "+1 d")
 
@@ -24,6 +24,11 @@ class KnnGenerator:
     history_length = 20
     readable: np.ndarray | None = None
     actions: tuple[str, ...] = ()
+    mentions: tuple[MentionKind, ...] = ()
+
+    def query_id(self, text: str) -> int:
+        """See `Generator.query_id`: it reads none."""
+        return -1
 
     def __init__(self, store: Store) -> None:
         events = View(store).positives.all()

@@ -73,6 +73,9 @@ def dataset(
         Path | None, typer.Option(help="Folder with its published files; left out: the bundled ones.")
     ] = None,
     store: StoreOption = Path("store"),
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the split, for data sets that draw their own.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Read a known data set into a store, or list the known ones with their licences.
@@ -82,13 +85,15 @@ def dataset(
     - `bowerbird dataset`
     - `bowerbird dataset movielens --store store`
     - `bowerbird dataset amazon --path amazon_beauty/ --store store`
+    - `bowerbird dataset citeulike --path citeulike-a/ --seed 1`
     """
     from bowerbird.tables.datasets import DATASETS, bundled, load_dataset
 
     if name is None:
         _list_datasets(DATASETS)
         return
-    found = load_dataset(name, bundled(name) if path is None else path, store, overwrite=overwrite)
+    folder = bundled(name) if path is None else path
+    found = load_dataset(name, folder, store, seed=seed, overwrite=overwrite)
     counts = found.manifest.counts
     say(
         f"{found.manifest.dataset}: {counts['events']:,} events, {found.n_users:,} users, {found.n_items:,} items"

@@ -42,7 +42,8 @@ def fit(
         Protocol,
         typer.Option(
             help="time: the last 20 % of the log are kept for evaluation; last-out: each user's last two "
-            "events; all: learn from everything, nothing is left to evaluate on."
+            "events; users: as time, and only users that training never met are asked about; given: the data "
+            "set's own; all: learn from everything, nothing is left to evaluate on."
         ),
     ] = Protocol.TIME,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

@@ -16,14 +16,20 @@ class Protocol(StrEnum):
 
     TIME = "time"
     LAST_OUT = "last-out"
+    USERS = "users"
+    GIVEN = "given"
     ALL = "all"
 
 
 def split(store: Store, protocol: Protocol) -> Split:
     """The split of a protocol other than `all`."""
-    from bowerbird.tables.view import leave_last_out, time_split
+    from bowerbird.tables.view import given_split, leave_last_out, time_split, user_split
 
-    return time_split(store) if protocol is Protocol.TIME else leave_last_out(store)
+    cuts = {
+        Protocol.TIME: time_split, Protocol.LAST_OUT: leave_last_out, Protocol.USERS: user_split,
+        Protocol.GIVEN: given_split,
+    }  # fmt: skip
+    return cuts[protocol](store)
 
 
 def training_views(store: Store, protocol: Protocol) -> tuple[View, View | None]:
@@ -45,7 +51,9 @@ def split_of(store: Store, artifact: Artifact) -> Split:
     from bowerbird.tables.errors import ConfigError
 
     wall, data = artifact.facts.get("wall"), artifact.facts.get("data", {})
-    for protocol in (Protocol.TIME, Protocol.LAST_OUT):
+    for protocol in Protocol:
+        if protocol is Protocol.ALL:
+            continue
         try:
             found = split(store, protocol)
         except ConfigError:
@@ -59,5 +67,5 @@ def split_of(store: Store, artifact: Artifact) -> Split:
         )
     raise ConfigError(
         f"this model was fitted on everything up to {wall}: nothing is left to evaluate it on; "
-        "fit it with --protocol time or last-out"
+        "fit it with --protocol time, last-out, users or given"
     )

@@ -70,6 +70,7 @@ def next_event_cases(
     *,
     train: View | None = None,
     same_session_only: bool = False,
+    users: NDArray[np.bool_] | None = None,
     exclude_seen: bool = True,
     min_history: int = 1,
     limit: int | None = None,
@@ -86,6 +87,7 @@ def next_event_cases(
         train: what training may read, for warm and cold; `earlier` when left out.
         same_session_only: only events with an earlier positive event of the user in the same slate
             (`request`).
+        users: bool (U,), only these are asked about; everybody when left out.
         exclude_seen: leave items of the history out of lists and targets.
         min_history: positive events a user needs before the target.
         limit: sample at most this many cases.
@@ -100,13 +102,15 @@ def next_event_cases(
         if len(held) and (held.request < 0).all():
             raise ConfigError("same_session_only needs slates, and no held-out event belongs to one")
         chosen = np.flatnonzero(_continues_slate(view, held))
+    if users is not None:
+        chosen = chosen[users[held.user[chosen]]]
     session = " that has an earlier one of the user in its slate" if same_session_only else ""
     cases = _single_targets(held, chosen, view, earlier, train)
     return _finish(
         replace(cases, live=True),
         Protocol(
             name="next event, rolling",
-            targets=f"each positive event after the wall{session}",
+            targets=f"each positive event after the wall{session}{'' if users is None else ', of some users only'}",
             history="the user's positive events before it; everybody's events before its time for counts",
             **_shared(view, earlier, exclude_seen),
         ),

@@ -8,6 +8,7 @@ from bowerbird.nn.backbone.decoder import Decoder, DecoderConfig, candidate_mask
 from bowerbird.nn.backbone.kv_cache import KVCache
 from bowerbird.nn.features.hashing import HashEmbedding
 from bowerbird.nn.features.items import ItemEmbedder, ItemFeatures, ItemFeatureSpec
+from bowerbird.nn.features.phrases import PhraseEmbedder
 from bowerbird.nn.features.text import encode_text
 from bowerbird.nn.features.time import TimeEncoder
 from bowerbird.nn.heads import ActionHeads, OutcomeHead
@@ -37,6 +38,7 @@ __all__ = [
     "LogitScale",
     "Negatives",
     "OutcomeHead",
+    "PhraseEmbedder",
     "TimeEncoder",
     "candidate_mask",
     "draw_negatives",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bowerbird.tables.view import MentionKind
+
 IdMode = Literal["none", "table", "hash"]
 InputAction = Literal["none", "add", "concat"]
 Relaxation = Literal["none", "min", "mean", "softmin"]
@@ -22,7 +24,9 @@ class PinRecConfig:
     """Settings of one PinRec model.
 
     Tokens:
-        history_length: most recent positive events the model reads (tokens).
+        history_length: most recent tokens the model reads: positive events, and mentions where they are on.
+        mentions: what users name that is read beside items: search queries, titles of the lists they file items in.
+            The query of a request is read right before what it brought.
         id_mode: how an item's identity enters: not at all, one row per item, or ``id_hashes`` hashed tables.
         id_dim: width of the identity part.
         id_hashes: number of hash functions in ``hash`` mode (kappa in A8).
@@ -78,6 +82,7 @@ class PinRecConfig:
     """
 
     history_length: int = 64
+    mentions: tuple[MentionKind, ...] = ("query",)
     id_mode: IdMode = "table"
     id_dim: int = 128
     id_hashes: int = 4
@@ -161,10 +166,10 @@ class PinRecConfig:
     def sasrec(self) -> PinRecConfig:
         """The same training with the switches of a SASRec: item identities and positions only, next item only."""
         return replace(
-            self, content_dim=0, item_mixer="identity", id_dim=self.item_dim, use_time=False, use_surface=False,
-            input_action="none", id_dropout=0.0, trend_half_lives_hours=(), transition_half_lives_hours=(),
-            blend_hours=0.0, outcome_conditioning=False, surface_conditioning=False, offset_buckets=1,
-            targets_per_anchor=1, relax="none",
+            self, mentions=(), content_dim=0, item_mixer="identity", id_dim=self.item_dim, use_time=False,
+            use_surface=False, input_action="none", id_dropout=0.0, trend_half_lives_hours=(),
+            transition_half_lives_hours=(), blend_hours=0.0, outcome_conditioning=False, surface_conditioning=False,
+            offset_buckets=1, targets_per_anchor=1, relax="none",
         )  # fmt: skip
 
     def unconditioned(self) -> PinRecConfig:

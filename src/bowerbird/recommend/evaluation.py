@@ -2,7 +2,8 @@
 
 The protocol follows the wall: behind a ``LastOut`` wall each user's held-out event is the target (the literature's
 leave-last-out); behind a wall in time every held-out event is asked for in turn with the history before it, and, as a
-second table, everything a user does after the wall is asked for at once.
+second table, everything a user does after the wall is asked for at once. Where users were hidden from training, only
+they are asked about.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bowerbird.recommend.inputs.conditions import UNSPECIFIED
 from bowerbird.recommend.retrieval.generation import Plan
 from bowerbird.recommend.retrieval.opened import OpenPinRec
 from bowerbird.recommend.retrieval.recommender import PinRecRecommender
-from bowerbird.tables.view import LastOut, TimeWall, View
+from bowerbird.tables.view import LastOut, TimeWall, View, WithoutUsers
 
 _CASES = 5_000
 _FEWEST_USERS = 20
@@ -119,6 +120,14 @@ def matrix(opened: Sequence[OpenPinRec], cases: Cases, actions: Sequence[str]) -
 def _cases(view: View, since: View, *, limit: int, same_session_only: bool) -> Mapping[str, Cases]:
     if isinstance(since.walls[-1] if since.walls else None, LastOut):
         return {"Leave last out": leave_last_out_cases(view, since)}
+    hidden = [wall for wall in since.walls if isinstance(wall, WithoutUsers)]
+    if hidden:
+        strangers = np.any([wall.hides(since.n_users) for wall in hidden], axis=0)
+        cases = next_event_cases(
+            view, since.with_all_users(), train=since, same_session_only=same_session_only, users=strangers,
+            limit=limit,
+        )  # fmt: skip
+        return {"Next event of users the models have never met, rolling": cases}
     found = {
         "Next event after the wall, rolling": next_event_cases(
             view, since, limit=limit, same_session_only=same_session_only

@@ -5,7 +5,7 @@ Shapes: B windows, N tokens, P predictions, T targets of a prediction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,9 +15,10 @@ from torch import Tensor
 from bowerbird.learn.randomness import derived
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.inputs.conditions import Conditions
+from bowerbird.recommend.inputs.stream import TokenStream
 from bowerbird.recommend.targets import Windows, anchors, feed_targets, future_items, next_item, offset_edges
 from bowerbird.tables.errors import ConfigError
-from bowerbird.tables.view import HistoryBatch, View
+from bowerbird.tables.view import HistoryBatch, MentionKind, View
 
 _ORDER, _BUILD = 11, 12
 
@@ -27,7 +28,8 @@ class Tokens:
     """A padded batch of histories, oldest first.
 
     Attributes:
-        item, time, action, surface: int64 (B, N); time in ms; action and surface are condition codes.
+        item, time, action, surface: int64 (B, N); time in ms; action and surface are condition codes. Items from
+            the number of items on are mentions (see :meth:`bowerbird.tables.view.View.histories`).
         deeds: int64 (B, N), everything done as a mask over the store's actions.
         lengths: int64 (B,).
     """
@@ -87,13 +89,13 @@ class PinRecExamples:
     def __init__(self, view: View, config: PinRecConfig, conditions: Conditions, *, seed: int) -> None:
         self._view, self._config, self._conditions, self._seed = view, config, conditions, seed
         self._edges_s = offset_edges(config.offset_buckets)
-        rows, users, times = view.positives.row, view.positives.user, view.positives.time
-        self._rows, self._times = rows, times
-        self._start, self._stop = _windows(users, config.history_length + 1, config.windows)
+        self._stream = TokenStream.of(view, config.mentions)
+        times = self._stream.time
+        self._start, self._stop = _windows(self._stream.user, config.history_length + 1, config.windows)
         if config.recent_days:
             recent = times[self._stop - 1] >= view.end_time - int(config.recent_days * 86_400_000)
             self._start, self._stop = self._start[recent], self._stop[recent]
-        if len(self._start) == 0:
+        if len(self._start) == 0 or len(self._stream.event_rows) < 2:
             raise ConfigError(
                 f"nothing to learn from: no user of {view.dataset or 'the store'} has two positive events {view.wall}. "
                 "Fix: check which actions are declared negative, or move the wall"
@@ -113,7 +115,8 @@ class PinRecExamples:
     @property
     def time_range(self) -> tuple[int, int]:
         """Time of the first and the last event trained on, int ms."""
-        return int(self._times[self._start].min()), int(self._times[self._stop - 1].max())
+        times = self._stream.time
+        return int(times[self._start].min()), int(times[self._stop - 1].max())
 
     def __len__(self) -> int:
         return len(self._cuts(np.sort(self._sizes)))
@@ -140,7 +143,7 @@ class PinRecExamples:
 
     def _predicting(self, windows: Windows, rng: np.random.Generator) -> PinRecBatch:
         config = self._config
-        window, position = anchors(windows.lengths, config.anchors_per_user, rng)
+        window, position = anchors(windows, config.anchors_per_user, rng)
         if config.offset_buckets > 1:
             rows = future_items(
                 windows, window, position, edges_s=self._edges_s, draws=config.targets_per_anchor,
@@ -169,21 +172,37 @@ class PinRecExamples:
         lengths = stop - start
         column = np.arange(int(lengths.max()))
         filled = column[None, :] < lengths[:, None]
-        events = self._view.take(self._rows[(start[:, None] + column)[filled]])
+        stream, place = self._stream, (start[:, None] + column)[filled]
+        acted = stream.row[place] >= 0
+        events = self._view.take(stream.row[place[acted]])
+        event = np.zeros(filled.shape, dtype=bool)
+        event[filled] = acted
+        mentions, named = stream.mentions, stream.mention[place[~acted]]
 
-        def spread(values: np.ndarray, padding: int = 0) -> np.ndarray:
+        def spread(values: np.ndarray, said: np.ndarray | int = 0, padding: int = 0) -> np.ndarray:
+            """Values of the events, ``said`` at mentions."""
             out = np.full(filled.shape, padding, dtype=np.int64)
-            out[filled] = values
+            out[event] = values
+            if mentions is not None:
+                out[filled & ~event] = said
             return out
 
+        def of_mentions(name: str) -> np.ndarray | int:
+            return 0 if mentions is None else getattr(mentions, name)[named]
+
+        surface = of_mentions("surface")
         return Windows(
-            item=spread(events.item),
-            time=spread(events.time),
+            item=spread(events.item, of_mentions("code") + self._view.n_items),
+            time=spread(events.time, of_mentions("time")),
             action=spread(self._conditions.action_codes(events.actions)),
             deeds=spread(events.actions.astype(np.int64)),
-            surface=spread(self._conditions.surface_codes(events.surface)),
-            request=spread(events.request, -1),
+            surface=spread(
+                self._conditions.surface_codes(events.surface),
+                self._conditions.surface_codes(np.asarray(surface)),
+            ),
+            request=spread(events.request, of_mentions("request"), -1),
             lengths=lengths.astype(np.int64),
+            event=event,
         )
 
 
@@ -193,13 +212,15 @@ def tokens(windows: Windows) -> Tokens:
 
 
 def history_tokens(
-    view: View, users: np.ndarray, end: np.ndarray | None, length: int, conditions: Conditions
-) -> Tokens:
-    """The last ``length`` positive events of users before row ``end``, as model inputs.
+    view: View, users: np.ndarray, end: np.ndarray | None, length: int, conditions: Conditions, *,
+    mentions: Sequence[MentionKind] = (), until: np.ndarray | None = None,
+) -> Tokens:  # fmt: skip
+    """The last ``length`` tokens of users as model inputs: positive events before a row, mentions up to a moment.
 
-    Rows without any event have length 0; at least one column is always there.
+    Rows without any token have length 0; at least one column is always there.
     """
-    return batch_tokens(view.histories(users, length, end=end), conditions)
+    batch = view.histories(users, length, end=end, mentions=mentions, until=until)
+    return batch_tokens(batch, conditions)
 
 
 def batch_tokens(batch: HistoryBatch, conditions: Conditions) -> Tokens:

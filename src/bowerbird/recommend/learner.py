@@ -20,9 +20,9 @@ from bowerbird.learn.settings import to_dict
 from bowerbird.learn.signals import Signal
 from bowerbird.learn.train import StepFunction, StepOutput, TrainConfig, train
 from bowerbird.nn import frequency_counter
+from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
-from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import PinRec

@@ -27,6 +27,7 @@ from bowerbird.nn import (
     LogitScale,
     Negatives,
     OutcomeHead,
+    PhraseEmbedder,
     TimeEncoder,
     draw_negatives,
     negative_logsumexp,
@@ -35,6 +36,7 @@ from bowerbird.nn import (
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import PinRecBatch, Tokens
 from bowerbird.recommend.inputs.trends import DenseTrends
+from bowerbird.tables.view import Texts
 
 SPARE_POSITIONS = 32
 """Positions kept free after a full history, for generated tokens and candidates."""
@@ -104,17 +106,28 @@ class PinRec(nn.Module):
         actions, surfaces: number of condition codes without the unspecified one.
         log_share: float32 (I,), log probability that a training positive is this item.
         trends: the trend table where ``config.trend_half_lives_hours`` asks for one.
+        texts: what users of the store name, for ``config.mentions``.
     """
 
     log_share: Tensor
 
     def __init__(
         self, config: PinRecConfig, spec: ItemFeatureSpec, features: ItemFeatures, *, actions: int, surfaces: int,
-        log_share: Tensor, trends: DenseTrends | None = None,
+        log_share: Tensor, trends: DenseTrends | None = None, texts: Texts | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.config, self.trends = config, trends
         self.items = ItemEmbedder(spec, features, config.item_dim, id_dropout=config.id_dropout)
+        self.phrases = nn.ModuleDict()
+        self.first_phrase: dict[str, int] = {}
+        for kind in config.mentions:
+            low, high = (0, 0) if texts is None else texts.span(kind)
+            if texts is not None and high > low:
+                said = texts.text[low:high].to_list()
+                self.phrases[kind] = PhraseEmbedder(
+                    said, config.content_dim or config.id_dim, config.item_dim
+                )
+                self.first_phrase[kind] = spec.n_items + low
         self.time = TimeEncoder(_TIME_WIDTH) if config.use_time else None
         token_width = config.item_dim + (_TIME_WIDTH if self.time is not None else 0)
         self.surface = _codes(surfaces, token_width) if config.use_surface else None
@@ -154,6 +167,27 @@ class PinRec(nn.Module):
         if self.config.input_action == "none":
             return None
         return _codes(actions, ACTION_WIDTH if self.config.input_action == "concat" else token_width)
+
+    # --- what tokens stand for ----------------------------------------------------------------------------------
+
+    def embed(self, ids_U: Tensor) -> Tensor:
+        """Unit vectors (U, De) of items and, from the number of items on, of what users named.
+
+        Args:
+            ids_U: int64, each once: the work is per id given.
+        """
+        if not self.phrases:
+            items: Tensor = self.items(ids_U)
+            return items
+        item_U = ids_U < self.items.spec.n_items
+        e_UE = ids_U.new_zeros(len(ids_U), self.config.item_dim, dtype=torch.float32)
+        e_UE[item_U] = self.items(ids_U[item_U])
+        for kind, embedder in self.phrases.items():
+            low = self.first_phrase[kind]
+            said_U = (ids_U >= low) & (ids_U < low + len(embedder))  # type: ignore[arg-type]
+            # none of them is computed, too: every parameter has a gradient in every process
+            e_UE[said_U] = embedder(ids_U[said_U] - low)
+        return e_UE
 
     # --- reading a history -------------------------------------------------------------------------------------
 
@@ -269,7 +303,7 @@ class PinRec(nn.Module):
         )
         groups = [batch.tokens.item[real_BN], batch.target.clamp(min=0), draw.ids_M, *others]
         ids, index = torch.unique(torch.cat([group.reshape(-1) for group in groups]), return_inverse=True)
-        e = self.items(ids)
+        e = self.embed(ids)
         found = [
             e[part].view(*group.shape, e.shape[1])
             for group, part in zip(groups, index.split([group.numel() for group in groups]), strict=True)
@@ -297,7 +331,10 @@ class PinRec(nn.Module):
 
         blocked_BM = None
         if self.config.mask_same_user:
-            columns = negatives.locate(torch.where(real_BN, batch.tokens.item, -1))
+            items_BN = batch.tokens.item
+            columns = negatives.locate(
+                torch.where(real_BN & (items_BN < self.items.spec.n_items), items_BN, -1)
+            )
             pool = len(negatives.ids_M)
             blocked_BM = torch.zeros(len(columns), pool + 1, dtype=torch.bool, device=columns.device)
             blocked_BM.scatter_(1, torch.where(columns < 0, pool, columns), True)  # a spare last column

@@ -9,6 +9,7 @@ prediction (only relaxation has more than one; padded with -1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class Windows:
         deeds: int64 (B, N), everything done as a mask over the store's actions.
         time: int64 ms (B, N).
         lengths: int64 (B,).
+        event: bool (B, N), where an event stands; elsewhere are mentions, which are read and never predicted.
     """
 
     item: np.ndarray
@@ -55,6 +57,22 @@ class Windows:
     surface: np.ndarray
     request: np.ndarray
     lengths: np.ndarray
+    event: np.ndarray
+
+    @cached_property
+    def following(self) -> np.ndarray:
+        """int64 (B, N): the first event behind each position, N where there is none."""
+        n = self.event.shape[1]
+        place_BN = np.where(self.event, np.arange(n), n)
+        nearest_BN = np.minimum.accumulate(place_BN[:, ::-1], axis=1)[:, ::-1]
+        return np.concatenate([nearest_BN[:, 1:], np.full((len(place_BN), 1), n)], axis=1)
+
+    @property
+    def last_event(self) -> np.ndarray:
+        """int64 (B,): position of the last event, -1 where there is none."""
+        n = self.event.shape[1]
+        last: np.ndarray = np.where(self.event, np.arange(n), -1).max(axis=1)
+        return last
 
 
 @dataclass(frozen=True)
@@ -80,10 +98,10 @@ class Predictions:
     weight: np.ndarray
 
 
-def anchors(lengths_B: np.ndarray, cap: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Every position that has a successor, at most ``cap`` random ones per window (0 = no cap)."""
-    counts = np.maximum(lengths_B - 1, 0)
-    window = np.repeat(np.arange(len(lengths_B)), counts)
+def anchors(batch: Windows, cap: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Every position with an event behind it, at most ``cap`` random ones per window (0 = no cap)."""
+    counts = np.maximum(batch.last_event, 0)
+    window = np.repeat(np.arange(len(counts)), counts)
     position = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     if cap and counts.max(initial=0) > cap:
         shuffled = np.lexsort((rng.random(len(window)), window))
@@ -94,10 +112,9 @@ def anchors(lengths_B: np.ndarray, cap: int, rng: np.random.Generator) -> tuple[
 
 
 def next_item(batch: Windows, window: np.ndarray, position: np.ndarray) -> Predictions:
-    """One prediction per anchor: the event right after it, under its own action and surface."""
-    return _gather(
-        batch, window, position, position + 1, offset=None, weight=np.ones(len(window), np.float32)
-    )
+    """One prediction per anchor: the next event after it, under its own action and surface."""
+    target = batch.following[window, position]
+    return _gather(batch, window, position, target, offset=None, weight=np.ones(len(window), np.float32))
 
 
 def future_items(
@@ -109,11 +126,12 @@ def future_items(
     The condition of each is its true relative time as a bucket, and its own action and surface. A drawn position
     that repeats, or lies beyond the window, is left out; the remaining ones share the anchor's weight.
     """
-    last = batch.lengths[window] - 1
+    last = batch.last_event[window]
     ahead = np.minimum(last, position + reach)
-    columns = [position + 1]
+    columns = [batch.following[window, position]]
     for _ in range(draws - 1):
-        columns.append(position + 1 + (rng.random(len(position)) * (ahead - position)).astype(np.int64))
+        drawn = position + (rng.random(len(position)) * (ahead - position)).astype(np.int64)
+        columns.append(batch.following[window, drawn])
     target_AT = np.stack(columns, axis=1)
     valid_AT = target_AT <= last[:, None]
     for t in range(1, draws):
@@ -137,17 +155,18 @@ def feed_targets(batch: Windows, rows: Predictions, most: int) -> np.ndarray:
     """
     n = batch.item.shape[1]
     w, p = rows.window, rows.position
-    session = batch.request[w, p]
+    session, following = batch.request[w, p], batch.following[w, p]
     columns = [rows.target[:, 0]]
-    for step in range(2, most + 1):
-        t = np.minimum(p + step, n - 1)
+    for step in range(1, most):
+        t = np.minimum(following + step, n - 1)
         joins = (
-            (p + step < batch.lengths[w])
+            (following + step < batch.lengths[w])
+            & batch.event[w, t]
             & (session >= 0)
-            & (batch.request[w, p + 1] == session)
+            & (batch.request[w, following] == session)
             & (batch.request[w, t] == session)
-            & (batch.action[w, t] == batch.action[w, p + 1])
-            & (batch.surface[w, t] == batch.surface[w, p + 1])
+            & (batch.action[w, t] == batch.action[w, following])
+            & (batch.surface[w, t] == batch.surface[w, following])
         )
         columns.append(np.where(joins, batch.item[w, t], -1))
     target_PT = np.stack(columns, axis=1)

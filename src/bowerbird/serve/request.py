@@ -11,6 +11,9 @@ from bowerbird.tables.errors import BowerbirdError
 RawId = int | str
 """An id as the platform writes it: text or an integer."""
 
+MAX_QUERY = 1000
+"""Most characters of a query."""
+
 _OLDEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999  # the years 1 and 9999
 
 
@@ -68,6 +71,7 @@ class Request:
         history: Past events, oldest first, that stand in for the stored history of `user`; None = use the
             stored one.
         surface: Where the answer is shown; None = the platform's most frequent surface.
+        query: What was searched, for a surface that answers a search: the model reads it behind the history.
         outcomes: Outcome name to weight: the share of the answer that is looked for under that outcome.
             Weights need not sum to one. Empty = the model's own mixture.
         k: Number of items wanted.
@@ -87,6 +91,7 @@ class Request:
     user: RawId | None = None
     history: tuple[PastEvent, ...] | None = None
     surface: str | None = None
+    query: str | None = None
     outcomes: Mapping[str, float] = field(default_factory=dict)
     k: int = 20
     exclude_seen: bool = True
@@ -105,6 +110,8 @@ class Request:
         """
         if self.k < 1:
             raise RequestError(f"must be at least 1, got {self.k}", field="k")
+        if self.query is not None and not 1 <= len(self.query) <= MAX_QUERY:
+            raise RequestError(f"must have 1 to {MAX_QUERY} characters, got {len(self.query)}", field="query")
         for name, weight in self.outcomes.items():
             if not math.isfinite(weight) or weight < 0:
                 raise RequestError(

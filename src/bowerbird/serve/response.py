@@ -201,7 +201,10 @@ class Facet:
 
 @dataclass(frozen=True)
 class About:
-    """What this engine serves."""
+    """What this engine serves.
+
+    `search_surface` is where most searches were made; None = the model reads no queries.
+    """
 
     dataset: str
     release: str
@@ -216,3 +219,4 @@ class About:
     surfaces: tuple[str, ...]
     facets: tuple[Facet, ...]
     slate_rule: str
+    search_surface: str | None = None

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from worlds import slate_world
 
+from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
-from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.ranking.config import UniPinRecConfig
 from bowerbird.recommend.ranking.model import UniPinRec

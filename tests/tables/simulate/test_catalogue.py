@@ -95,6 +95,16 @@ def test_follows_go_to_the_creator_of_an_item_acted_on(world: World) -> None:
     assert found.height == follows.height > 50
 
 
+def test_every_end_of_a_link_is_in_the_store(world: World) -> None:
+    links = world.store.table("links").collect()
+    known = {"user": world.store.users, "item": world.store.items, "creator": world.store.creators}
+    for end in ("source", "target"):
+        for kind, rows in links.partition_by(f"{end}_type", as_dict=True).items():
+            assert (known[kind[0]].encode(rows[f"{end}_id"]) >= 0).all(), (end, kind)
+    idle = set(world.truth.creators()["creator_id"]) - set(world.store.creators)
+    assert idle  # creators who made nothing exist, so the rule above is not empty
+
+
 def test_different_persons_share_names_and_labels_say_who_is_who(world: World) -> None:
     creators = world.truth.creators()
     blocks = creators.group_by("block").agg(

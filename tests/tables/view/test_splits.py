@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bowerbird.tables.errors import ConfigError
-from bowerbird.tables.view import Split, View, leave_last_out, time_split
+from bowerbird.tables.errors import ConfigError, WallError
+from bowerbird.tables.view import Split, TimeWall, View, WithoutUsers, leave_last_out, time_split, user_split
 
 from .world import shown, world
 
@@ -97,3 +97,33 @@ def test_validation_items_are_in_the_test_history():
     before = split.valid.histories(users, 1000, positives_only=False)
     assert (batch.lengths == before.lengths).all() and (batch.row == before.row).all()
     assert isinstance(split.test, View)
+
+
+def test_hidden_users_leave_no_trace_before_the_test():
+    store = world(0)
+    split, whole = user_split(store, 0.4, seed=3), time_split(store)
+    hidden = WithoutUsers(0.4, 3).hides(store.n_users)
+    assert 0 < hidden.sum() < store.n_users
+    for part, uncut in ((split.train, whole.train), (split.valid, whole.valid)):
+        assert part.events.row.tolist() == [
+            r for r, u in zip(uncut.events.row, uncut.events.user, strict=True) if not hidden[u]
+        ]
+        assert not hidden[part.users].any()
+        for name in ("users", "collections"):
+            users = part.table(name).collect()["user"].drop_nulls().to_numpy()
+            assert len(users) and not hidden[users].any()
+        assert part.with_all_users().events.row.tolist() == uncut.events.row.tolist()
+        assert part.end_time == uncut.end_time
+    assert split.test.events.row.tolist() == whole.test.events.row.tolist()
+    assert f"{int(hidden.sum())} are hidden" in split.description and "seed 3" in split.train.wall
+    narrower = split.valid.narrow(TimeWall(50))
+    assert not hidden[narrower.users].any() and narrower.events.time.max() < 50
+
+
+def test_who_is_hidden_does_not_depend_on_how_many_there_are():
+    wall = WithoutUsers(0.1, 1)
+    few, many = wall.hides(1000), wall.hides(100_000)
+    assert (few == many[:1000]).all() and abs(many.mean() - 0.1) < 0.005
+    assert (WithoutUsers(0.1, 2).hides(1000) != few).any()
+    with pytest.raises(WallError, match="between 0 and 1"):
+        WithoutUsers(1.0)

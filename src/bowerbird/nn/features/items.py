@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bowerbird.nn.features.bags import bag_means
 from bowerbird.nn.features.hashing import HashEmbedding
 
 Mixer = Literal["identity", "linear", "mlp", "residual"]
@@ -186,23 +187,13 @@ class ItemEmbedder(nn.Module):
                 hidden = hidden | (torch.rand(len(flat), device=flat.device) < self.id_dropout)
             parts.append(torch.where(hidden[:, None], self.unknown, identity))
         for name, table in self.tables.items():
-            parts.append(self._bag(name, table.weight, flat))  # type: ignore[arg-type]
+            ids, offsets = getattr(self, f"bag_ids_{name}"), getattr(self, f"bag_offsets_{name}")
+            parts.append(bag_means(ids, offsets, flat, table.weight))  # type: ignore[arg-type]
         for name, lift in self.lifts.items():
             parts.append(lift(getattr(self, f"vector_{name}")[flat]))
         if self.number_lift is not None:
             parts.append(self.number_lift(self.numbers[flat]))
         return parts
-
-    def _bag(self, name: str, weight: Tensor, flat: Tensor) -> Tensor:
-        """Mean of the table rows of each item's bag; an empty bag is the zero vector."""
-        offsets = getattr(self, f"bag_offsets_{name}")
-        starts, counts = offsets[flat], offsets[flat + 1] - offsets[flat]
-        first = counts.cumsum(0) - counts
-        total = int(counts.sum())
-        index = torch.repeat_interleave(starts - first, counts, output_size=total)
-        index += torch.arange(total, device=flat.device)
-        ids: Tensor = getattr(self, f"bag_ids_{name}")[index]
-        return F.embedding_bag(ids, weight, first.to(ids.dtype), mode="mean")
 
 
 def _check(spec: ItemFeatureSpec, features: ItemFeatures) -> None:

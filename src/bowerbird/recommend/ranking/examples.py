@@ -87,7 +87,7 @@ class UniPinRecExamples(PinRecExamples):
         )  # fmt: skip
         # a window that continues an older one shares its first event with it: slates shown between that event and
         # the next belong to the older window, where they have more history
-        users = view.positives.user
+        users = self._stream.user
         older = (self._start > 0) & (users[self._start - 1] == users[self._start])
         self._first_seen = self._start + older
         self._kept: tuple[int, np.ndarray, np.ndarray] | None = None
@@ -98,7 +98,7 @@ class UniPinRecExamples(PinRecExamples):
 
     def _build(self, chosen: np.ndarray, rng: np.random.Generator, epoch: int) -> UniPinRecBatch:
         windows = self._gather(self._start[chosen], self._stop[chosen])
-        masked_BN = rng.random(windows.item.shape) < self._uni.p_mask
+        masked_BN = (rng.random(windows.item.shape) < self._uni.p_mask) & windows.event
         batch = self._predicting(windows, rng)
         # the item after a masked position is no target: its own action was hidden (B3, eq. 3)
         unmasked = ~masked_BN[batch.window.numpy(), batch.position.numpy()]
@@ -114,10 +114,13 @@ class UniPinRecExamples(PinRecExamples):
         )
 
     def _slates(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Slates kept in an epoch, and the number of positive events of the whole log before each, ascending."""
+        """Slates kept in an epoch, and the number of tokens of the whole stream before each, ascending."""
         if self._kept is None or self._kept[0] != epoch:
             numbers = self.blended.kept(epoch) if self._uni.rank_slates else np.empty(0, np.int64)
-            before = np.searchsorted(self._rows, self.blended.slates.history_end[numbers])
+            slates = self.blended.slates
+            before = self._stream.before(
+                slates.user[numbers], slates.history_end[numbers], slates.time[numbers]
+            )
             order = np.argsort(before, kind="stable")
             self._kept = (epoch, numbers[order], before[order])
         return self._kept[1], self._kept[2]

@@ -24,6 +24,7 @@ from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import ACTION_WIDTH, Encoded, Loss, PinRec
 from bowerbird.recommend.ranking.config import UniPinRecConfig
 from bowerbird.recommend.ranking.examples import Candidates, UniPinRecBatch
+from bowerbird.tables.view import Texts
 
 MASK = -1
 """The action mask of a position whose action is hidden."""
@@ -71,7 +72,7 @@ class UniPinRec(PinRec):
     """See the module docstring.
 
     Args:
-        config, spec, features, actions, surfaces, log_share, trends: as for :class:`PinRec`.
+        config, spec, features, actions, surfaces, log_share, trends, texts: as for :class:`PinRec`.
         store_actions: C, all actions of the store, also those that a history does not hold.
         outcomes: the condition code of each of them, 0 for those no outcome can ask for.
     """
@@ -81,13 +82,15 @@ class UniPinRec(PinRec):
 
     def __init__(
         self, config: UniPinRecConfig, spec: ItemFeatureSpec, features: ItemFeatures, *, actions: int, surfaces: int,
-        log_share: Tensor, trends: DenseTrends | None = None, store_actions: int, outcomes: Sequence[int],
+        log_share: Tensor, trends: DenseTrends | None = None, texts: Texts | None = None, store_actions: int,
+        outcomes: Sequence[int],
     ) -> None:  # fmt: skip
         self.store_actions = store_actions
         self.tokens_per_event = 2 if config.interleave else 1
         super().__init__(
-            config, spec, features, actions=actions, surfaces=surfaces, log_share=log_share, trends=trends
-        )
+            config, spec, features, actions=actions, surfaces=surfaces, log_share=log_share, trends=trends,
+            texts=texts,
+        )  # fmt: skip
         self.uni = config
         # heads see the products of what retrieval would ask for and the item, as HSTU's ranking head does
         self.reads_affinity = config.affinity and config.retrieve
@@ -253,7 +256,10 @@ class UniPinRec(PinRec):
         asked = []
         if self.uni.rank_past:
             # a token of its own follows with the action, so an interleaved history hides nothing and asks everywhere
-            where_BN = vectors.real_BN if step == 2 else batch.masked & vectors.real_BN
+            done_BN = vectors.real_BN & (
+                tokens.item < self.items.spec.n_items
+            )  # nobody acts on what they name
+            where_BN = done_BN if step == 2 else batch.masked & done_BN
             past_RC = self._past_logits(h_BLD, vectors.e_BNE, tokens.surface, where_BN) + self.past_bias
             asked.append(("past", self._action_loss(past_RC, tokens.deeds[where_BN])))
         if self.uni.rank_slates:

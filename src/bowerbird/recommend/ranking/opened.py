@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from bowerbird.evaluate.slates import SlateCases
+from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
-from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import Encoded, PinRec
@@ -44,7 +44,8 @@ class OpenUniPinRec(OpenPinRec):
         names = facts["store_actions"]
         return UniPinRec(
             config, spec, features, actions=len(conditions.actions), surfaces=len(conditions.surfaces),
-            log_share=log_share, trends=trends, store_actions=len(names),
+            log_share=log_share, trends=trends, texts=view.texts if config.mentions else None,
+            store_actions=len(names),
             outcomes=[conditions.action(name) if name in conditions.actions else 0 for name in names],
         )  # fmt: skip
 
@@ -112,8 +113,12 @@ class UniPinRecRanker:
         for chunk in cases.chunks(_ROWS):
             # slates one behind another may share a history; each distinct one is read once
             key = np.stack([chunk.user.astype(np.int64), chunk.history_end], axis=1)
+            if self.opened.mentions:  # what was named in between belongs to the later one
+                key = np.concatenate([key, chunk.time[:, None]], axis=1)
             _, first, which = np.unique(key, axis=0, return_index=True, return_inverse=True)
-            tokens = self.opened.histories(chunk.user[first], chunk.history_end[first], view=chunk.view)
+            tokens = self.opened.histories(
+                chunk.user[first], chunk.history_end[first], view=chunk.view, time=chunk.time[first]
+            )
             encoded = self.opened.encode(tokens)
             rows = torch.from_numpy(which.reshape(-1))
             each = Encoded(encoded.cache.select(rows), encoded.last_BD[rows], encoded.time_B[rows])

@@ -58,7 +58,9 @@ def reranked(
     for low in range(0, len(cases), _CASES):
         chunk = cases.subset(slice(low, low + _CASES))
         items_BK = found.items[low : low + _CASES]
-        encoded = opened.encode(opened.histories(chunk.user, chunk.history_end, view=chunk.view))
+        encoded = opened.encode(
+            opened.histories(chunk.user, chunk.history_end, view=chunk.view, time=chunk.time)
+        )
         ids_BK = torch.from_numpy(items_BK.astype(np.int64))
         surface_B = torch.from_numpy(opened.conditions.surface_codes(chunk.surface))
         probability_BKC = opened.rank(

@@ -150,7 +150,7 @@ class LiveNext:
 
 
 def _vectors(opened: OpenPinRec, cases: Cases) -> Tensor:
-    tokens = opened.histories(cases.user, cases.history_end, view=cases.view)
+    tokens = opened.histories(cases.user, cases.history_end, view=cases.view, time=cases.time)
     found = opened.generate(
         tokens, Plan(), surface_B=torch.from_numpy(opened.conditions.surface_codes(cases.surface)),
         time_B=torch.from_numpy(cases.time),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,20 +16,22 @@ from torch import Tensor
 
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.settings import from_dict
-from bowerbird.nn import ItemFeatures, ItemFeatureSpec
+from bowerbird.nn import ItemFeatures, ItemFeatureSpec, PhraseEmbedder
+from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import Tokens, history_tokens
 from bowerbird.recommend.inputs.blend import Blend
-from bowerbird.recommend.inputs.catalogue import CatalogueEncoder
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.inputs.transitions import Successors, Transitions
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import Encoded, PinRec
 from bowerbird.recommend.retrieval.generation import Generated, Plan, generate
 from bowerbird.tables.errors import ConfigError
-from bowerbird.tables.view import View
+from bowerbird.tables.view import MentionKind, View
 
 _EMBED_CHUNK = 16_384
+MOST_NEW_QUERIES = 200_000
+"""Queries that came after training and are remembered (100 MiB at 128 dimensions); further ones are not read."""
 
 
 def item_features(
@@ -64,11 +67,12 @@ class Signals:
     successors: Successors | None = None
 
 
-def last_items(tokens: Tokens) -> np.ndarray:
-    """int64 (B,): the last item of each history, -1 where it is empty."""
-    rows = torch.arange(len(tokens.lengths))
-    last = tokens.item[rows, (tokens.lengths - 1).clamp(min=0)]
-    return torch.where(tokens.lengths > 0, last, -1).numpy()
+def last_items(tokens: Tokens, n_items: int) -> np.ndarray:
+    """int64 (B,): the last item of each history, -1 where it has none; mentions are passed over."""
+    columns = torch.arange(tokens.item.shape[1])
+    there = (columns < tokens.lengths[:, None]) & (tokens.item < n_items)
+    last = torch.where(there, columns, -1).amax(dim=1)
+    return torch.where(last >= 0, tokens.item[torch.arange(len(last)), last.clamp(min=0)], -1).numpy()
 
 
 class OpenPinRec:
@@ -96,6 +100,9 @@ class OpenPinRec:
         self.vectors_IE = model.items.embed_all(_EMBED_CHUNK)
         self._trend: tuple[tuple[int, int, int], DenseTrends] | None = None
         self._steps: tuple[tuple[int, int, int], Transitions] | None = None
+        self._new_queries: dict[str, int] = {}
+        self._new_vectors: list[Tensor] = []
+        self._new_lock = Lock()
 
     @classmethod
     def open(cls, artifact: Artifact, view: View) -> Self:
@@ -149,7 +156,7 @@ class OpenPinRec:
         spec, features = item_features(config, encoder, view)
         return PinRec(
             config, spec, features, actions=len(conditions.actions), surfaces=len(conditions.surfaces),
-            log_share=log_share, trends=trends,
+            log_share=log_share, trends=trends, texts=view.texts if config.mentions else None,
         )  # fmt: skip
 
     @property
@@ -186,10 +193,26 @@ class OpenPinRec:
         return self._steps[1]
 
     def histories(
-        self, users: np.ndarray, end: np.ndarray | None = None, *, view: View | None = None
-    ) -> Tokens:
-        """Model inputs of users' histories up to absolute rows ``end``."""
-        return history_tokens(view or self.view, users, end, self.config.history_length, self.conditions)
+        self, users: np.ndarray, end: np.ndarray | None = None, *, view: View | None = None,
+        time: np.ndarray | None = None,
+    ) -> Tokens:  # fmt: skip
+        """Model inputs of users' histories up to absolute rows ``end``.
+
+        Args:
+            users: int32 (B,).
+            end: int64 (B,), exclusive; everything visible when left out.
+            view: whose rows; the model's own when left out.
+            time: int64 ms (B,) of the requests: mentions up to then are read, the request's own query with them.
+        """
+        return history_tokens(
+            view or self.view, users, end, self.config.history_length, self.conditions,
+            mentions=self.mentions, until=time,
+        )  # fmt: skip
+
+    @property
+    def mentions(self) -> tuple[MentionKind, ...]:
+        """The kinds of mentions it reads: those of its settings that the store has texts of."""
+        return tuple(kind for kind in self.config.mentions if kind in self.model.phrases)
 
     def generate(self, tokens: Tokens, plan: Plan, *, surface_B: Tensor, time_B: Tensor) -> Generated:
         """See :func:`bowerbird.recommend.retrieval.generation.generate`."""
@@ -199,7 +222,51 @@ class OpenPinRec:
     @torch.no_grad()
     def encode(self, tokens: Tokens, *, room: int = 0) -> Encoded:
         """Read histories once; ``room`` is for events and generated tokens appended later."""
-        return self.model.read(tokens, self.vectors_IE[tokens.item], room)
+        return self.model.read(tokens, self.vectors(tokens.item), room)
+
+    @torch.no_grad()
+    def vectors(self, ids_X: Tensor) -> Tensor:
+        """Unit vectors (X, De) of items and mentions by id (any shape X)."""
+        items = len(self.vectors_IE)
+        if not self.model.phrases:
+            return self.vectors_IE[ids_X]
+        e_XE = self.vectors_IE[ids_X.clamp(max=items - 1)]
+        said_X = ids_X >= items
+        if bool(said_X.any()):
+            ids_U, place = torch.unique(ids_X[said_X], return_inverse=True)
+            e_XE[said_X] = self._said(ids_U)[place]
+        return e_XE
+
+    def _said(self, ids_U: Tensor) -> Tensor:
+        """Vectors (U, De) of mentions: those of the store, and queries that came since."""
+        first_new = len(self.vectors_IE) + len(self.view.texts)
+        e_UE: Tensor = self.model.embed(torch.where(ids_U < first_new, ids_U, 0))
+        for place in (ids_U >= first_new).nonzero()[:, 0].tolist():
+            e_UE[place] = self._new_vectors[int(ids_U[place]) - first_new]
+        return e_UE
+
+    def query_id(self, text: str) -> int:
+        """The id under which a query is read, also one that the store has never seen; may be called by any thread.
+
+        Returns:
+            -1 where the model does not read queries, or after very many new ones.
+        """
+        if "query" not in self.mentions:
+            return -1
+        code = int(self.view.queries.encode([text])[0])
+        if code >= 0:
+            return len(self.vectors_IE) + code
+        with self._new_lock:
+            number = self._new_queries.get(text)
+            if number is None:
+                if len(self._new_queries) >= MOST_NEW_QUERIES:
+                    return -1
+                embedder = self.model.phrases["query"]
+                assert isinstance(embedder, PhraseEmbedder)
+                with torch.inference_mode():
+                    self._new_vectors.append(embedder.embed([text])[0])
+                number = self._new_queries[text] = len(self._new_vectors) - 1
+        return len(self.vectors_IE) + len(self.view.texts) + number
 
     @torch.no_grad()
     def logits(

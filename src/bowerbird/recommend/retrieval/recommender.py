@@ -71,12 +71,14 @@ class PinRecRecommender:
             if self.opened.blend is not None:
                 transitions = self.opened.transitions_for(live, *window)
         for chunk in cases.chunks(max(1, min(1024, _CELLS // cases.n_items))):
-            tokens = self.opened.histories(chunk.user, chunk.history_end, view=chunk.view)
+            tokens = self.opened.histories(chunk.user, chunk.history_end, view=chunk.view, time=chunk.time)
             found = self.opened.generate(
                 tokens, self.plan, surface_B=torch.from_numpy(self.opened.conditions.surface_codes(chunk.surface)),
                 time_B=torch.from_numpy(chunk.time),
             )  # fmt: skip
-            steps = None if transitions is None else transitions.after(last_items(tokens), chunk.time)
+            steps = None
+            if transitions is not None:
+                steps = transitions.after(last_items(tokens, cases.n_items), chunk.time)
             yield chunk, found, Signals(trends, steps)
 
     def _scores(self, found: Generated, m: int, cases: Cases, signals: Signals) -> np.ndarray:

@@ -147,7 +147,7 @@ class Retriever:
             tokens, plan, surface_B=torch.from_numpy(surface.astype(np.int64)), time_B=torch.from_numpy(time)
         )
         generated = clock.perf_counter()
-        last = last_items(tokens)
+        last = last_items(tokens, self.opened.view.n_items)
         queries = [
             Query(plan.outcomes, k, int(last[b]), allowed, None if exclude is None else exclude[b])
             for b in range(len(last))

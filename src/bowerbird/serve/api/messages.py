@@ -26,6 +26,7 @@ def _id(value: object) -> int | str:
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 RawId = Annotated[int | str, BeforeValidator(_id)]
+Query = Annotated[str, StringConstraints(min_length=1, max_length=engine.MAX_QUERY)]
 Time = Annotated[StrictInt, Field(ge=-62_135_596_800_000, le=253_402_300_799_999)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Worth = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
@@ -113,6 +114,9 @@ class RecommendationRequest(Incoming):
     surface: Name | None = Field(
         None, description="Where the answer is shown; left out: the most frequent surface."
     )
+    query: Query | None = Field(
+        None, description="What was searched: models that read queries read it right before they answer."
+    )
     outcomes: Annotated[dict[Name, Weight], Field(max_length=64)] = Field(
         default_factory=dict,
         description="Outcome to weight (need not sum to one); left out: the model's own mixture. "
@@ -155,6 +159,7 @@ class RecommendationRequest(Incoming):
             if history is None
             else tuple(engine.PastEvent(e.item, e.action, e.time) for e in history),
             surface=self.surface,
+            query=self.query,
             outcomes=dict(self.outcomes),
             k=self.k,
             exclude_seen=self.exclude_seen,
@@ -358,6 +363,9 @@ class About(Outgoing):
         "says nothing: how much likelier than usual an action is counts, so rare ones are worth more. Below 0: "
         "unwanted. Empty: the model does not rank.",
         examples=[{"like": 2.5, "love": 9.1, "dislike": -20.0}],
+    )
+    search_surface: str | None = Field(
+        None, description="Where most searches were made; null: the model reads no `query` of a request."
     )
     takes_events: bool = Field(False, description="Events can be posted to `/v1/events`.")
 

@@ -69,7 +69,7 @@ class Answering:
             notes=tuple(trip.notes),
             stage=stage,
             shares=_shares(trip, guard.picked),
-            history_used=len(trip.window),
+            history_used=int((trip.window.item < len(self._catalogue)).sum()),
             timings_ms=trip.watch.timings(),
             release=self._generator.release,
             values=dict(trip.values) if trip.probability is not None else {},
@@ -158,7 +158,8 @@ class Answering:
             if trip.run is None:
                 trip.note("not_explained", "only items found by the model can be traced to past events")
             return {}
-        best = np.argsort(-weights, axis=1, kind="stable")[:, :MOST_LOOKED_AT]
+        acted = np.flatnonzero(trip.window.item < len(self._catalogue))  # searches have no card to show
+        best = acted[np.argsort(-weights[:, acted], axis=1, kind="stable")[:, :MOST_LOOKED_AT]]
         events, window = np.unique(best), trip.window
         card = dict(zip(events.tolist(), self._catalogue.cards(window.item[events]), strict=True))
         return {
@@ -181,7 +182,9 @@ class Answering:
         for rank, (card, entry) in enumerate(zip(cards, picked, strict=True), start=1):
             likely = {}
             if probability is not None and entry.row >= 0:
-                likely = dict(zip(actions, probability[entry.row].astype(np.float64).round(6).tolist(), strict=True))
+                likely = dict(
+                    zip(actions, probability[entry.row].astype(np.float64).round(6).tolist(), strict=True)
+                )
             score = round(entry.score, 6)
             out.append(Recommendation(rank, card, score, entry.why, likely, looked_at.get(entry.row, ())))
         return tuple(out)

@@ -162,4 +162,14 @@ class Browsing:
             surfaces=tuple(str(surface) for surface in self.store.surfaces),
             facets=self.catalogue.facets(),
             slate_rule=manifest.slate_rule,
+            search_surface=self._search_surface,
         )
+
+    @cached_property
+    def _search_surface(self) -> str | None:
+        said = self.trails.mentions
+        if "query" not in self.generator.mentions or said is None or not len(self.store.surfaces):
+            return None
+        made = said.surface
+        counts = np.bincount(made[made >= 0], minlength=1)
+        return str(self.store.surfaces.decode(np.array([counts.argmax()], np.int32))[0])

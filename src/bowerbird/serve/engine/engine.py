@@ -63,8 +63,9 @@ class Engine(Browsing):
         self.popularity = Popularity(view, first)
         self.content = ContentNeighbours(store.item_table)
         self.trails = Trails(
-            store, view, generator.history_length, history=history, readable=generator.readable
-        )
+            store, view, generator.history_length, history=history, readable=generator.readable,
+            mentions=generator.mentions, query_id=generator.query_id,
+        )  # fmt: skip
         self._clock = clock
         self.road = Road(generator, clock)
         self._preparing = Preparing(

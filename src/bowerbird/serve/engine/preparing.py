@@ -83,10 +83,11 @@ class Preparing:
                 now = max(now, int(past.window.time[-1]) + 1)
             more = self._overfetch if self._generator.actions or request.at_most else 1.0
             surface = self._surface(request.surface, notes)
+            context = self._context(request.query, now, surface, notes)
         return Trip(
             request, watch, deadlines.earlier(own, deadlines.current()), now, surface, shares, values, past.window,
             past.key, past.recent, past.seen if request.exclude_seen else np.empty(0, np.int32), allowed,
-            min(int(np.ceil(more * request.k)), self._store.n_items), notes,
+            min(int(np.ceil(more * request.k)), self._store.n_items), context, notes,
         )  # fmt: skip
 
     def _outcomes(self, asked: Mapping[str, float]) -> dict[str, float]:
@@ -155,6 +156,17 @@ class Preparing:
             notes.append(Note("empty_history", "nothing in the history can be used; showing what is popular"))
         seen = found.seen if trail is None else np.union1d(found.seen, trail.seen).astype(np.int32)
         return _Past(found.window, found.recent, seen, found.unreadable)
+
+    def _context(self, query: str | None, now: int, surface: int, notes: list[Note]) -> Window | None:
+        if query is None:
+            return None
+        code = self._generator.query_id(query)
+        if code < 0:
+            notes.append(
+                Note("query_unused", "this model does not read queries; answered from the history alone")
+            )
+            return None
+        return Window.of([code], [now], [0], [surface])
 
     def _surface(self, name: str | None, notes: list[Note]) -> int:
         code = self._people.usual_surface if name is None else code_of(self._store.surfaces, name)

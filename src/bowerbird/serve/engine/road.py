@@ -59,7 +59,7 @@ class Road:
                 waited = entered - (arrived if trip.sent is None else trip.sent)
                 if waited > _WORTH_SAYING:
                     trip.watch.add({"wait": waited * 1000})
-            self._travel([trip for trip in trips if len(trip.window)])
+            self._travel([trip for trip in trips if len(trip.window) or trip.context is not None])
 
     def attended(self, trip: Trip, rows: np.ndarray) -> np.ndarray | None:
         """float32 (n, h): how much candidates of a request looked at its past events; None where nobody can say."""

@@ -27,6 +27,7 @@ class Trip:
         shares: Outcome to share, summing to one.
         values: Action to worth, for models that rank.
         window: What the model reads of the past.
+        context: The query of the request as the model reads it; None = none.
         key: Whose past it is, see `Question.key`.
         recent: int32, the last few items of the past, oldest first.
         exclude: int32 ascending, items that must not be shown.
@@ -52,6 +53,7 @@ class Trip:
     exclude: np.ndarray
     allowed: np.ndarray | None
     fetch: int
+    context: Window | None = None
     notes: list[Note] = field(default_factory=list)
     sent: float | None = None
     run: Run | None = None
@@ -63,8 +65,9 @@ class Trip:
     def question(self) -> Question:
         """What the model is asked."""
         return Question(
-            self.window, self.shares, self.fetch, self.surface, self.now, self.key, self.allowed, self.exclude
-        )
+            self.window, self.shares, self.fetch, self.surface, self.now, self.key, self.allowed, self.exclude,
+            self.context,
+        )  # fmt: skip
 
     def without_model(self) -> Trip:
         """The same trip as it was before the model was asked; a model that still works on this one changes nothing."""

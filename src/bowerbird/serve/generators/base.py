@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from bowerbird.serve.past.window import Window
+from bowerbird.tables.view import MentionKind
 
 UNSPECIFIED = "any"
 """Name of the outcome that asks for nothing in particular."""
@@ -25,7 +26,7 @@ class Question:
     """One request as a model reads it.
 
     Attributes:
-        window: The history, at least one event.
+        window: The history, at least one event unless there is a context.
         outcomes: Outcome to share, summing to one.
         k: Candidates wanted.
         surface: Surface code of the store.
@@ -33,6 +34,8 @@ class Question:
         key: Whose history it is; what is computed from it may be kept under this name. None = nobody's.
         allowed: int32 (a,) the only items that may come back; None = all.
         exclude: int32, items that must not come back.
+        context: What the request itself says, read behind the history for this request only: the query that was
+            searched. None = nothing.
     """
 
     window: Window
@@ -43,6 +46,7 @@ class Question:
     key: Hashable | None = None
     allowed: np.ndarray | None = None
     exclude: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    context: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,15 @@ class Generator(Protocol):
     @property
     def history_length(self) -> int:
         """How many past events it reads at most."""
+        ...
+
+    @property
+    def mentions(self) -> Sequence[MentionKind]:
+        """What it reads of a history beside items, see `View.histories`."""
+        ...
+
+    def query_id(self, text: str) -> int:
+        """The item id under which a query stands in a history; -1 where it reads none. Called by any thread."""
         ...
 
     @property

@@ -25,7 +25,7 @@ from bowerbird.recommend.targets import offset_edges
 from bowerbird.serve.generators.attention import attended
 from bowerbird.serve.generators.base import UNSPECIFIED, Candidates, Neighbours, QueryVector, Question
 from bowerbird.serve.kv import HistoryReader, KVPool, Reading, SlotShape
-from bowerbird.tables.view import View
+from bowerbird.tables.view import MentionKind, View
 
 POOL_BYTES = 256 << 20
 """Memory for encoded histories where nothing else is said."""
@@ -69,8 +69,10 @@ class PinRecGenerator:
         self.offsets, self.offset_names = offset_codes(config.offset_buckets)
         finite = torch.isfinite(opened.vectors_IE).all(dim=1).numpy()
         self.readable: np.ndarray | None = None if finite.all() else finite
-        self.pool = KVPool(SlotShape.of(opened.model, _STEPS - 1), pool_bytes)
-        self.reader = HistoryReader(opened, self.pool, _STEPS - 1)
+        self.mentions: tuple[MentionKind, ...] = opened.mentions
+        room = _STEPS - 1 + bool(self.mentions)  # for generated tokens, and for the query of a request
+        self.pool = KVPool(SlotShape.of(opened.model, room), pool_bytes)
+        self.reader = HistoryReader(opened, self.pool, room)
 
     @classmethod
     def open(
@@ -98,6 +100,10 @@ class PinRecGenerator:
         """See `Generator.similar`."""
         ids, cosines = self.retriever.similar(items, k, allowed=allowed)
         return Neighbours(ids.astype(np.int32), np.where(ids >= 0, cosines, 0.0).astype(np.float32))
+
+    def query_id(self, text: str) -> int:
+        """See `Generator.query_id`."""
+        return self.opened.query_id(text)
 
     def describe(self) -> dict[str, Any]:
         """See `Generator.describe`."""
@@ -192,7 +198,9 @@ class PinRecRun:
         """See `Run.encode`."""
         keys = [question.key for question in self._questions]
         with torch.inference_mode():
-            self._reading = self._generator.reader.read(keys, [q.window for q in self._questions])
+            self._reading = self._generator.reader.read(
+                keys, [q.window for q in self._questions], [q.context for q in self._questions]
+            )
 
     def generate(self) -> None:
         """See `Run.generate`: vectors of every outcome that any question weighs."""
@@ -212,9 +220,7 @@ class PinRecRun:
     def retrieve(self) -> list[Candidates]:
         """See `Run.retrieve`."""
         assert self._made is not None
-        queries = [
-            Query(q.outcomes, q.k, int(q.window.item[-1]), q.allowed, q.exclude) for q in self._questions
-        ]
+        queries = [Query(q.outcomes, q.k, self._last_item(q), q.allowed, q.exclude) for q in self._questions]
         ranks = bool(self._generator.actions)
         with torch.inference_mode():
             found = self._generator.retriever.search(
@@ -250,6 +256,10 @@ class PinRecRun:
             made = self._made
             rest._made = Generated(made.vectors_BME[list(rows)], made.outcome, made.step, made.offset)
         return rest
+
+    def _last_item(self, question: Question) -> int:
+        items = question.window.item[question.window.item < self._generator.opened.view.n_items]
+        return int(items[-1]) if len(items) else -1
 
     def _read(self) -> Reading:
         assert self._reading is not None, "encode comes first"

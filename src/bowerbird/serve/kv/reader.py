@@ -33,18 +33,28 @@ class HistoryReader:
         self.opened, self.pool, self.room = opened, pool, room
         self._tokens_per_event = opened.model.tokens_per_event
 
-    def read(self, keys: Sequence[Hashable | None], windows: Sequence[Window]) -> Reading:
+    def read(
+        self, keys: Sequence[Hashable | None], windows: Sequence[Window],
+        contexts: Sequence[Window | None] | None = None,
+    ) -> Reading:  # fmt: skip
         """Encodes a batch.
 
         Args:
             keys: Whose history each is; None = nobody's, so that nothing is kept.
-            windows: Of at least one event each.
+            windows: Of at least one event each, unless there is a context.
+            contexts: One token to read behind each history, for this batch only; None = nothing.
 
         Raises:
             RuntimeError: Another thread is reading.
         """
+        said = [None] * len(windows) if contexts is None else list(contexts)
+        keys, windows = list(keys), list(windows)
+        for b, context in enumerate(said):
+            if context is not None and not len(windows[b]):  # the query is all there is
+                keys[b], windows[b], said[b] = None, context, None
         with self.pool.alone():
-            return self._read(keys, windows)
+            reading = self._read(keys, windows)
+            return reading.followed_by(said) if any(context is not None for context in said) else reading
 
     def tokens(self, windows: Sequence[Window]) -> Tokens:
         """Model inputs of windows."""
@@ -119,7 +129,7 @@ class HistoryReader:
         tokens_B = before.cache.lengths_B.clone()
         tokens = self.tokens([windows[b].cut(len(windows[b]) - new) for b in rows])
         with torch.no_grad():
-            after = self.opened.model.append(before, tokens, self.opened.vectors_IE[tokens.item])
+            after = self.opened.model.append(before, tokens, self.opened.vectors(tokens.item))
         pool.appended(own, [windows[b] for b in rows], after, tokens_B, inside=len(rows) == 1)
 
     def _keep(
@@ -153,7 +163,7 @@ class HistoryReader:
         if not slot and [row[b] for b in range(batch)] == list(range(len(encoded.last_BD))):
             return encoded
         order = torch.tensor([row[b] for b in range(batch) if b in row])
-        new = Encoded(encoded.cache.select(order), encoded.last_BD[order], encoded.time_B[order])
+        new = _rows(encoded, order.tolist())
         pooled = [b for b in range(batch) if b not in row]
         if not pooled:
             return new
@@ -193,13 +203,31 @@ class Reading:
         self._own = self._reader.encode(self._windows)
         return self._own
 
+    def followed_by(self, contexts: Sequence[Window | None]) -> Reading:
+        """The same histories with one more token behind some of them; what the pool keeps does not change."""
+        encoded = self.encoded
+        more = [b for b, context in enumerate(contexts) if context is not None]
+        tokens = self._reader.tokens([context for context in contexts if context is not None])
+        opened = self._reader.opened
+        grown = opened.model.append(_rows(encoded, more), tokens, opened.vectors(tokens.item))
+        rest = [b for b, context in enumerate(contexts) if context is None]
+        if rest:
+            place = torch.tensor(more + rest).argsort()
+            grown = _joined(grown, _rows(encoded, rest), place)
+        windows = [w if c is None else w.followed_by(c) for w, c in zip(self._windows, contexts, strict=True)]
+        return Reading(self._reader, windows, None, grown)
+
     def keep(self, rows: Sequence[int]) -> Reading:
         """Some rows of the batch."""
         if list(rows) == list(range(len(self._windows))):
             return self
-        encoded, row = self.encoded, torch.tensor(rows)
-        part = Encoded(encoded.cache.select(row), encoded.last_BD[row], encoded.time_B[row])
-        return Reading(self._reader, [self._windows[b] for b in rows], None, part)
+        return Reading(self._reader, [self._windows[b] for b in rows], None, _rows(self.encoded, rows))
+
+
+def _rows(encoded: Encoded, rows: Sequence[int]) -> Encoded:
+    """Some rows in memory of their own."""
+    row = torch.tensor(rows)
+    return Encoded(encoded.cache.select(row), encoded.last_BD[row], encoded.time_B[row])
 
 
 def _joined(new: Encoded, old: Encoded, place: torch.Tensor) -> Encoded:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,14 @@ from bowerbird.serve.past.history import History
 from bowerbird.serve.past.window import Window
 from bowerbird.serve.request import RawId
 from bowerbird.tables.store import Store, Vocabulary
-from bowerbird.tables.view import View
+from bowerbird.tables.view import MentionKind, View
 
 if TYPE_CHECKING:
     from bowerbird.serve.online.events import StoredEvent, Tail, Version
 
 MOST_POSTED = 20_000
 """Posted events of one user that are read, the newest: an export into the store empties the rest."""
+NO_SEARCH: tuple[str | None, str | None] = (None, None)
 RECENT = 5
 """Recent items that what is like them is looked for."""
 _MOST_NUMBERS = 1 << 23
@@ -53,6 +54,7 @@ class Trail:
         recent: int32, the last few items of positive events, also those the model cannot read, oldest first.
         unreadable: Positive events left out because the model has no vector of their item.
         posted: Events that were posted and are not in the store.
+        searched: Query and request of the last of them.
         version: Of the posted events; None where nothing can be posted.
     """
 
@@ -64,6 +66,7 @@ class Trail:
     recent: np.ndarray
     unreadable: int = 0
     posted: int = 0
+    searched: tuple[str | None, str | None] = NO_SEARCH
     version: Version | None = None
 
 
@@ -76,13 +79,21 @@ class Trails:
         length: Most events of a window.
         history: Where posted events are; None = nothing is posted.
         readable: bool (I,), items the model has a vector of; None = all.
+        mentions: What else the model reads of the store, see `View.histories`.
+        query_id: Names a query that was posted as the model reads it, -1 where it does not; None = it never does.
+
+    Attributes:
+        mentions: What users of the store named, of the kinds the model reads; None where it reads none.
     """
 
     def __init__(
         self, store: Store, view: View, length: int, *, history: History | None = None,
-        readable: np.ndarray | None = None,
+        readable: np.ndarray | None = None, mentions: Sequence[MentionKind] = (),
+        query_id: Callable[[str], int] | None = None,
     ) -> None:  # fmt: skip
         self._store, self._view, self.length, self.history = store, view, length, history
+        self._kinds, self._query_id = tuple(mentions), query_id
+        self.mentions = view.mentions(self._kinds) if self._kinds else None
         self._readable = None if readable is None or bool(readable.all()) else readable
         self._mark = history.exported(store) if history is not None else 0
         self._bits = {name: 1 << bit for bit, name in enumerate(store.manifest.actions)}
@@ -130,7 +141,7 @@ class Trails:
     def _built(self, code: int, key: Hashable, tail: Tail | None) -> Trail:
         events = tail.events if tail is not None else ()
         newest, total = self._rows(code)
-        posted, items = self._posted(events)
+        posted, items = self._posted(events, NO_SEARCH)
         if len(posted):
             newest, total = newest.followed_by(posted).in_time_order(), total + len(posted)
         kept = self._only(newest)
@@ -138,8 +149,8 @@ class Trails:
         total -= left_out  # where anything can be left out, all events were read
         seen = np.unique(np.concatenate([self._met(code), items]))
         return Trail(
-            code, key, kept.newest(total, self.length), total, seen, newest.item[-RECENT:], left_out, len(events),
-            None if tail is None else tail.version,
+            code, key, kept.newest(total, self.length), total, seen, self._items(newest)[-RECENT:], left_out,
+            len(events), _search_of(events, NO_SEARCH), None if tail is None else tail.version,
         )  # fmt: skip
 
     def _continued(self, trail: Trail, tail: Tail) -> Trail | None:
@@ -148,7 +159,7 @@ class Trails:
         new = len(tail.events)
         if tail.version.late != trail.version.late or tail.version.events - trail.version.events != new:
             return None  # more arrived between the two questions
-        posted, items = self._posted(tail.events)
+        posted, items = self._posted(tail.events, trail.searched)
         if len(posted) and len(trail.window) and posted.time[0] < trail.window.time[-1]:
             return None  # older than something the store has
         kept = self._only(posted)
@@ -156,11 +167,12 @@ class Trails:
         window = trail.window
         if len(kept):
             window = window.followed_by(kept).newest(total, self.length)
-        recent = np.concatenate([trail.recent, posted.item])[-RECENT:]
+        recent = np.concatenate([trail.recent, self._items(posted)])[-RECENT:]
         seen = trail.seen if np.isin(items, trail.seen).all() else np.union1d(trail.seen, items)
         return Trail(
             trail.user, trail.key, window, total, seen.astype(np.int32), recent,
-            trail.unreadable + len(posted) - len(kept), trail.posted + new, tail.version,
+            trail.unreadable + len(posted) - len(kept), trail.posted + new, _search_of(tail.events, trail.searched),
+            tail.version,
         )  # fmt: skip
 
     def _rows(self, code: int) -> tuple[Window, int]:
@@ -170,12 +182,18 @@ class Trails:
             return Window.of(), 0
         users = np.array([code], np.int32)
         total = int(self._view.history_sizes(users, self._view.user_rows(users)[1])[0])
-        batch = self._view.histories(users, self.length if self._readable is None else total)
+        if self.mentions is not None:
+            rank = int(self.mentions.rank[code])
+            total += int(self.mentions.start[rank + 1] - self.mentions.start[rank])
+        length = self.length if self._readable is None else total
+        batch = self._view.histories(users, length, mentions=self._kinds)
         n = int(batch.lengths[0])
         return Window(batch.item[0, :n], batch.time[0, :n], batch.actions[0, :n], batch.surface[0, :n]), total
 
-    def _posted(self, events: Sequence[StoredEvent]) -> tuple[Window, np.ndarray]:
-        """Of posted events: the positive ones with known items, and all known items."""
+    def _posted(
+        self, events: Sequence[StoredEvent], last: tuple[str | None, str | None]
+    ) -> tuple[Window, np.ndarray]:
+        """Of posted events: searches and the positive ones with known items, and all known items."""
         if not events:
             return Window.of(), np.empty(0, np.int32)
         items = self._store.items.encode([event.item for event in events])
@@ -183,13 +201,39 @@ class Trails:
         codes = self._store.surfaces.encode([event.surface for event in events])
         good = (items >= 0) & self._store.is_positive(masks)
         time = np.array([event.time for event in events], np.int64)
-        return Window(items[good], time[good], masks[good], codes[good].astype(np.int16)), items[items >= 0]
+        acted = Window(items[good], time[good], masks[good], codes[good].astype(np.int16))
+        searched = self._searches(events, codes, last)
+        # a search stands before what was done in the same moment
+        window = searched.followed_by(acted).in_time_order() if len(searched) else acted
+        return window, items[items >= 0]
+
+    def _searches(
+        self, events: Sequence[StoredEvent], surfaces: np.ndarray, last: tuple[str | None, str | None]
+    ) -> Window:
+        """The searches that posted events came from, each once; the event before these came from `last`."""
+        if self._query_id is None:
+            return Window.of()
+        found: list[tuple[int, int, int]] = []
+        for event, surface in zip(events, surfaces.tolist(), strict=True):
+            if event.query is not None and (event.query, event.request) != last:
+                query = self._query_id(event.query)
+                if query >= 0:
+                    found.append((query, event.time, surface))
+            last = event.query, event.request
+        return Window.of(
+            [q for q, _, _ in found], [t for _, t, _ in found], [0] * len(found), [s for _, _, s in found]
+        )
+
+    def _items(self, window: Window) -> np.ndarray:
+        """The items of its events, without what was only named."""
+        return window.item[window.item < self._store.n_items]
 
     def _only(self, window: Window) -> Window:
         """The events whose items the model has a vector of."""
         if self._readable is None:
             return window
-        return window.where(self._readable[window.item])
+        named = window.item >= self._store.n_items
+        return window.where(named | self._readable[np.where(named, 0, window.item)])
 
     def _met(self, code: int) -> np.ndarray:
         """Items of every row of a dense user, whatever they did there."""
@@ -209,6 +253,12 @@ class Trails:
             while self._numbers > _MOST_NUMBERS and len(self._kept) > 1:
                 self._numbers -= _numbers(self._kept.popitem(last=False)[1])
         return trail
+
+
+def _search_of(
+    events: Sequence[StoredEvent], before: tuple[str | None, str | None]
+) -> tuple[str | None, str | None]:
+    return (events[-1].query, events[-1].request) if events else before
 
 
 def _numbers(trail: Trail) -> int:

@@ -45,7 +45,7 @@ class Window:
     """Events as a model reads them, oldest first.
 
     Attributes:
-        item: int32 (n,) dense items.
+        item: int32 (n,) dense items; from the number of items on they are mentions (see `View.histories`).
         time: int64 (n,) ms UTC.
         actions: uint32 (n,) masks over the store's actions.
         surface: int16 (n,) surface codes, -1 = unknown.

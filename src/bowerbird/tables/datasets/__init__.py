@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bowerbird.tables.datasets.amazon import AmazonSequences
 from bowerbird.tables.datasets.base import DatasetAdapter, DatasetError
-from bowerbird.tables.datasets.beibei import Beibei
-from bowerbird.tables.datasets.globo import GloboNews
-from bowerbird.tables.datasets.goodbooks import Goodbooks
-from bowerbird.tables.datasets.kuairand import KuaiRand
-from bowerbird.tables.datasets.movielens import BUNDLED, MovieLens
-from bowerbird.tables.datasets.openbandit import OpenBandit
+from bowerbird.tables.datasets.graphs.citeulike import CiteULike, CiteULikeCold
+from bowerbird.tables.datasets.graphs.dblp import Dblp
+from bowerbird.tables.datasets.graphs.grocery import GroceryRelations
+from bowerbird.tables.datasets.graphs.hin_amazon import HinAmazon
+from bowerbird.tables.datasets.graphs.lastfm import LastFm, LastFmTimed
+from bowerbird.tables.datasets.logs.amazon import AmazonSequences
+from bowerbird.tables.datasets.logs.beibei import Beibei
+from bowerbird.tables.datasets.logs.globo import GloboNews
+from bowerbird.tables.datasets.logs.goodbooks import Goodbooks
+from bowerbird.tables.datasets.logs.kuairand import KuaiRand
+from bowerbird.tables.datasets.logs.movielens import BUNDLED, MovieLens
+from bowerbird.tables.datasets.logs.openbandit import OpenBandit
 from bowerbird.tables.errors import ConfigError, did_you_mean
 from bowerbird.tables.store import Store
 
-_ADAPTERS = (MovieLens, AmazonSequences, GloboNews, OpenBandit, Beibei, Goodbooks, KuaiRand)
+_ADAPTERS: tuple[type[DatasetAdapter], ...] = (
+    *(MovieLens, AmazonSequences, GloboNews, OpenBandit, Beibei, Goodbooks, KuaiRand),
+    *(CiteULike, CiteULikeCold, LastFm, LastFmTimed, Dblp, HinAmazon, GroceryRelations),
+)
 
 DATASETS: dict[str, DatasetAdapter] = {adapter.name: adapter() for adapter in _ADAPTERS}
 """Adapters by name."""
@@ -36,21 +44,30 @@ def dataset(name: str) -> DatasetAdapter:
     return DATASETS[name]
 
 
-def load_dataset(name: str, folder: str | Path, store_path: str | Path, *, overwrite: bool = False) -> Store:
+def load_dataset(
+    name: str,
+    folder: str | Path,
+    store_path: str | Path,
+    *,
+    seed: int | None = None,
+    overwrite: bool = False,
+) -> Store:
     """Reads the published files of a known data set and writes a store.
 
     Args:
         name: Key in `DATASETS`.
         folder: Where the files lie; the adapter's `how_to_get` says which.
         store_path: Folder of the store to write.
+        seed: Of the split, for data sets that draw their own (`citeulike`, `lastfm`); None = 0.
         overwrite: Replace a store that is already there.
 
     Raises:
-        ConfigError: Unknown data set.
+        ConfigError: Unknown data set, or a seed for one that draws nothing.
         DatasetError: A file is missing.
         TableError: A file lacks a column.
     """
-    return dataset(name).load(folder, store_path, overwrite=overwrite)
+    adapter = dataset(name) if seed is None else dataset(name).seeded(seed)
+    return adapter.load(folder, store_path, overwrite=overwrite)
 
 
 def bundled(name: str) -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from bowerbird.tables.errors import BowerbirdError, TableError, did_you_mean
+from bowerbird.tables.errors import BowerbirdError, ConfigError, TableError, did_you_mean
+from bowerbird.tables.given import GivenSplit
 from bowerbird.tables.store import Store, build_store
 from bowerbird.tables.store.keys import mix
 
@@ -68,6 +69,18 @@ class DatasetAdapter(ABC):
         """Name for reports; adapters of several sets add which one it is."""
         return self.title
 
+    def split(self) -> GivenSplit | None:
+        """The split the data set brings with it, or None where the reader chooses one."""
+        return None
+
+    def seeded(self, seed: int) -> Self:
+        """The same adapter with another draw of its split.
+
+        Raises:
+            ConfigError: This data set draws nothing.
+        """
+        raise ConfigError(f"data set {self.name!r} draws no split of its own; leave out the seed ({seed})")
+
     def load(self, folder: str | Path, store_path: str | Path, *, overwrite: bool = False) -> Store:
         """Reads the published files in `folder` and writes a store.
 
@@ -82,15 +95,18 @@ class DatasetAdapter(ABC):
         source = Path(folder)
         if not source.is_dir():
             raise DatasetError(f"{self.name}: no folder {source}. {self.how_to_get}")
+        split = self.split()
+        drawn = f" {split.rule}." if split else ""
         return build_store(
             store_path,
             self.tables(source),
             actions=self.actions,
             negative_actions=self.negative_actions,
             item_roles=self.item_roles,
-            slate_rule=f"{self.slate_rule} Order of reading: {self.tie_rule}.",
+            slate_rule=f"{self.slate_rule}{drawn} Order of reading: {self.tie_rule}.",
             tie_rule="input",
             dataset=self.dataset_name(source),
+            config=split.to_config() if split else None,
             overwrite=overwrite,
         )
 

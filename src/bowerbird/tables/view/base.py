@@ -18,6 +18,7 @@ from bowerbird.tables.view.walls import LastOut, Moment, TimeWall, Wall, as_wall
 
 if TYPE_CHECKING:
     from bowerbird.tables.store import Vocabulary
+    from bowerbird.tables.view.rows.mentions import Mentions
 
 FOREVER = int(np.iinfo(np.int64).max)
 
@@ -31,6 +32,7 @@ class WalledStore:
         self._store = store
         self._evaluation_rows = evaluation_rows
         self._walls: tuple[Wall, ...] = ()
+        self._mentions: dict[tuple[str, ...], Mentions] = {}
         self._visible = np.array(store.events.user_count, dtype=np.int64)
         self._visible.flags.writeable = False
         if before is not None:
@@ -41,6 +43,7 @@ class WalledStore:
         visible.flags.writeable = False  # a view that can be written to is a view that can be moved
         self._visible = visible
         self._walls = (*self._walls, wall)
+        self._mentions = {}
 
     @property
     def walls(self) -> tuple[Wall, ...]:

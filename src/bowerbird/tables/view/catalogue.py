@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bowerbird.tables.errors import WallError
+from bowerbird.tables.errors import WallError, did_you_mean
 from bowerbird.tables.view.base import WalledStore
+from bowerbird.tables.view.rows.ends import within_past
 from bowerbird.tables.view.rows.events import VisibleEvents
+from bowerbird.tables.view.rows.mentions import (
+    KINDS,
+    MentionKind,
+    Mentions,
+    Texts,
+    assembled,
+    collection_mentions,
+    query_mentions,
+    texts_of,
+)
 from bowerbird.tables.view.rows.trends import TrendTable
-from bowerbird.tables.view.walls import LastOut, Moment, TimeWall, format_time, milliseconds
+from bowerbird.tables.view.walls import LastOut, Moment, TimeWall, WithoutUsers, format_time, milliseconds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,6 +128,10 @@ class CatalogueReads(WalledStore):
     def table(self, name: str, *, undated: bool = True) -> pl.LazyFrame:
         """Rows of `users`, `collections`, `links`, `labels` or `clips` with timestamp before the wall.
 
+        Rows of users that a wall hides do not exist.
+        Behind a `LastOut` wall the past of each user ends at another moment: a dated row of a user (an item put into a
+        list, say) must then lie inside the past of that user (see `rows.ends`).
+
         Args:
             name: The table.
             undated: Keep rows without a timestamp (they are taken as known from the start).
@@ -130,9 +145,16 @@ class CatalogueReads(WalledStore):
             door = "view.events" if name == "events" else "view.item_table()"
             raise WallError(f"table({name!r}) would show rows past the wall ({self.wall}). Fix: use {door}.")
         frame = self._store.table(name)
-        if "timestamp" not in frame.collect_schema().names():
+        names = frame.collect_schema().names()
+        for wall in self._walls:
+            if "user" in names and isinstance(wall, WithoutUsers):
+                hidden = pl.Series(np.flatnonzero(wall.hides(self.n_users)), dtype=pl.Int32)
+                frame = frame.filter(~pl.col("user").is_in(hidden.implode()).fill_null(False))
+        if "timestamp" not in names:
             return frame if undated else frame.filter(pl.lit(False))
         before = pl.col("timestamp") < self._table_end
+        if "user" in names and any(isinstance(wall, LastOut) for wall in self._walls):
+            frame = within_past(self._store, self._visible, frame)
         return frame.filter(before | pl.col("timestamp").is_null() if undated else before)
 
     def links(self, relation: str | None = None, *, undated: bool = True) -> pl.LazyFrame:
@@ -145,6 +167,35 @@ class CatalogueReads(WalledStore):
     def collections(self, *, undated: bool = True) -> pl.LazyFrame:
         """Items kept in titled lists before the wall."""
         return self.table("collections", undated=undated)
+
+    @property
+    def texts(self) -> Texts:
+        """What users of this store name, whenever they did: codes of `mentions` to texts."""
+        return texts_of(self._store)
+
+    def mentions(self, kinds: Sequence[MentionKind] = KINDS) -> Mentions:
+        """What users named before the wall: searches of visible rows, and titles of lists they filed items in.
+
+        Titles are dated one millisecond behind the filing (see `bowerbird.tables.view.rows.mentions`).
+
+        Args:
+            kinds: Which of `query` and `collection`.
+
+        Raises:
+            WallError: Another kind is asked for.
+        """
+        for kind in kinds:
+            if kind not in KINDS:
+                raise WallError(f"mentions: unknown kind {kind!r}; {did_you_mean(kind, KINDS)}")
+        key = tuple(sorted(set(kinds)))
+        if key not in self._mentions:
+            parts: list[tuple[NDArray[Any], ...]] = []
+            if "query" in key:
+                parts += query_mentions(self.events.columns("user", "time", "query", "surface", "request"))
+            if "collection" in key:
+                parts.append(collection_mentions(self._store, self.collections(undated=False)))
+            self._mentions[key] = assembled(self._store, parts)
+        return self._mentions[key]
 
     def trends(
         self,
@@ -173,6 +224,8 @@ class CatalogueReads(WalledStore):
 def _moment(moment: Moment) -> int:
     if isinstance(moment, TimeWall):
         return moment.before
-    if isinstance(moment, LastOut):
-        raise WallError("a moment is needed here, not LastOut. Fix: give milliseconds UTC or a datetime.")
+    if isinstance(moment, LastOut | WithoutUsers):
+        raise WallError(
+            f"a moment is needed here, not {type(moment).__name__}. Fix: give milliseconds UTC or a datetime."
+        )
     return milliseconds(moment)

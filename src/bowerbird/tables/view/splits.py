@@ -6,15 +6,16 @@ Fit on `train`, stop early on `valid.held_out(train)`, report `test.held_out(val
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
 
 from bowerbird.tables.errors import ConfigError
+from bowerbird.tables.given import GivenSplit
 from bowerbird.tables.view.rows.source import EventSource
 from bowerbird.tables.view.view import View
-from bowerbird.tables.view.walls import LastOut, format_time, milliseconds
+from bowerbird.tables.view.walls import LastOut, WithoutUsers, format_time, milliseconds
 
 Moment = int | datetime | date | str
 
@@ -115,6 +116,62 @@ def leave_last_out(store: EventSource) -> Split:
         f"No wall between users: comparable with the literature, not leak-free. {_rules(test)}"
     )
     return Split(train, valid, test, description)
+
+
+def user_split(store: EventSource, share: float = 0.1, *, seed: int = 0) -> Split:
+    """The time split, learnt without some users: the test asks how well a model serves people it has never met.
+
+    Train and validation lack a seeded share of the users, whole; the test has everybody. Targets are rows of the
+    hidden users past the wall in time, with their own past before it as history (PinRec A6: evaluation users are
+    disjoint from training users). Other rows of the test are not asked for.
+
+    Args:
+        store: An opened store.
+        share: Of the users, hidden.
+        seed: Chooses them.
+
+    Raises:
+        ConfigError: As `time_split`, or a part is empty without those users.
+    """
+    whole = time_split(store)
+    wall = WithoutUsers(share, seed)
+    train, valid = whole.train.narrow(wall), whole.valid.narrow(wall)
+    if not len(train.positives) or valid.n_events == train.n_events:
+        raise ConfigError(
+            f"user_split: without {share:.0%} of the users nothing is left to learn from or to validate on; "
+            "hide fewer, or take more data"
+        )
+    n_hidden = int(wall.hides(store.n_users).sum())
+    description = (
+        f"{whole.description} Of {store.n_users:,} users {n_hidden:,} are hidden from training and validation "
+        f"(seed {seed}); the test asks about them alone."
+    )
+    return Split(train, valid, whole.test, description)
+
+
+def given_split(store: EventSource) -> Split:
+    """The split a data set brings with it (see `GivenSplit`): the seeded draw of citeulike-a, say.
+
+    Args:
+        store: A store made by an adapter that has a split of its own.
+
+    Raises:
+        ConfigError: The store brings none, or a part of it is empty.
+    """
+    given = GivenSplit.of(store.manifest.config)
+    if given is None:
+        raise ConfigError(
+            "given_split: this store brings no split of its own; use time_split or leave_last_out, or read a data set "
+            "that has one (citeulike, citeulike-cold, lastfm, lastfm-timed)"
+        )
+    cut = time_split(store, valid_from=given.valid_from, test_from=given.test_from, until=given.until)
+    sizes = [view.n_events for view in (cut.train, cut.valid, cut.test)]
+    description = (
+        f"The data set's own split: train before {format_time(given.valid_from)} ({sizes[0]:,} events), validation "
+        f"until {format_time(given.test_from)} ({sizes[1] - sizes[0]:,}), then the test ({sizes[2] - sizes[1]:,}). "
+        f"{_rules(cut.test)}"
+    )
+    return replace(cut, description=description)
 
 
 def _quantiles(view: View, shares: tuple[float, float]) -> tuple[int, int]:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bowerbird.tables.errors import WallError
+from bowerbird.tables.view.base import FOREVER
 from bowerbird.tables.view.catalogue import CatalogueReads
 from bowerbird.tables.view.rows.events import EventRows, HeldOut, VisibleEvents, event_rows, held_out_rows
 from bowerbird.tables.view.rows.histories import HistoryBatch, last_rows
+from bowerbird.tables.view.rows.mentions import MentionKind, with_mentions
 from bowerbird.tables.view.rows.slates import Slates
 from bowerbird.tables.view.rows.source import evaluation_surfaces, first_row_at
-from bowerbird.tables.view.walls import LastOut, Moment, TimeWall, as_wall
+from bowerbird.tables.view.walls import LastOut, Moment, TimeWall, WithoutUsers, as_wall
 
 
 class View(CatalogueReads):
@@ -52,7 +54,7 @@ class View(CatalogueReads):
                 raise self._past(
                     f"narrow({wall})", "ask for an earlier wall, or open a new View on the store"
                 )
-        elif kept and isinstance(kept[-1], LastOut):
+        elif isinstance(wall, LastOut) and kept and isinstance(kept[-1], LastOut):
             if wall.k < kept[-1].k:
                 raise self._past(f"narrow({wall})", f"hold out at least {kept[-1].k} events a user")
             kept.pop()
@@ -60,6 +62,14 @@ class View(CatalogueReads):
         for each in (*kept, wall):
             narrowed._add_wall(each)
         return narrowed
+
+    def with_all_users(self) -> View:
+        """The same wall without what hides whole users: who was kept from training, as they are asked about."""
+        shown = View(self._store, evaluation_rows=self._evaluation_rows)
+        for wall in self._walls:
+            if not isinstance(wall, WithoutUsers):
+                shown._add_wall(wall)
+        return shown
 
     def with_evaluation_rows(self) -> View:
         """The same wall, with the rows of `evaluation:` surfaces shown. For evaluation only."""
@@ -145,6 +155,8 @@ class View(CatalogueReads):
         end: NDArray[np.int64] | None = None,
         positives_only: bool = True,
         actions: int | None = None,
+        mentions: Sequence[MentionKind] = (),
+        until: NDArray[np.int64] | None = None,
     ) -> HistoryBatch:
         """The last `length` qualifying rows of each user before `end`, oldest first, padded on the right.
 
@@ -154,6 +166,10 @@ class View(CatalogueReads):
             end: int64 (B,) absolute rows (exclusive); None = everything visible.
             positives_only: Only rows with an action that is not negative (PinRec A1).
             actions: A bit mask: only rows with one of these actions (overrides `positives_only`).
+            mentions: What else a history holds: `query`, `collection`. A mention has the item
+                `n_items + code` (see `texts`), no action, row -1, and stands before the events of its moment.
+            until: int64 (B,) ms of each request, with `mentions`: later ones are left out; the request's own
+                query is there. None = all that are visible.
 
         Raises:
             WallError: An end lies past the wall or outside the user's rows, or a user is unknown.
@@ -164,7 +180,11 @@ class View(CatalogueReads):
         end_B = self.user_rows(users)[1] if end is None else np.asarray(end, np.int64)
         self._checked_ends(users, end_B)
         mask = actions if actions is not None else (self.positive_mask if positives_only else None)
-        return last_rows(self._store, self._rows(mask), users, end_B, length)
+        batch = last_rows(self._store, self._rows(mask), users, end_B, length)
+        if not mentions:
+            return batch
+        until = np.full(len(users), FOREVER - 1) if until is None else np.asarray(until, np.int64)
+        return with_mentions(batch, self.mentions(mentions), until, length, self.n_items)
 
     def _checked_ends(self, users: NDArray[np.int32], end: NDArray[np.int64]) -> NDArray[np.int64]:
         """First row of each user, once every end is known to lie inside the user's visible rows."""

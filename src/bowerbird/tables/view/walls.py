@@ -1,7 +1,7 @@
 """Walls: where the past of each user ends.
 
 `TimeWall` is the honest one: one moment for everybody. `LastOut` is the literature's leave-last-out protocol:
-the last k positive events of each user lie beyond the wall, whatever the clock says.
+the last k positive events of each user lie beyond the wall, whatever the clock says. `WithoutUsers` hides whole users.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bowerbird.tables.errors import WallError
+from bowerbird.tables.store.keys import mix
 from bowerbird.tables.view.rows.source import EventSource, first_row_at, positive_mask, row_index
 
 
@@ -47,7 +48,33 @@ class LastOut:
         return f"without the last {self.k} positive event{'s' if self.k > 1 else ''} of each user"
 
 
-Wall = TimeWall | LastOut
+@dataclass(frozen=True)
+class WithoutUsers:
+    """A seeded share of the users does not exist: those that a model shall not have met.
+
+    Attributes:
+        share: Of all users, above 0 and below 1. Who it is depends on user ids and seed alone.
+        seed: Chooses them.
+    """
+
+    share: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise WallError(f"WithoutUsers({self.share}): the share must lie between 0 and 1.")
+
+    def __str__(self) -> str:
+        return f"without {self.share:.3g} of the users (seed {self.seed})"
+
+    def hides(self, n_users: int) -> NDArray[np.bool_]:
+        """bool (U,): the users that do not exist."""
+        key = mix(np.arange(n_users, dtype=np.uint64) ^ mix(np.array([self.seed], np.uint64))[0])
+        hidden: NDArray[np.bool_] = (key >> np.uint64(11)).astype(np.float64) / float(1 << 53) < self.share
+        return hidden
+
+
+Wall = TimeWall | LastOut | WithoutUsers
 Moment = Wall | int | datetime | date | str
 
 
@@ -57,7 +84,7 @@ def as_wall(before: Moment) -> Wall:
 
     Raises WallError for a datetime without a time zone and for unreadable text.
     """
-    if isinstance(before, TimeWall | LastOut):
+    if isinstance(before, TimeWall | LastOut | WithoutUsers):
         return before
     return TimeWall(milliseconds(before))
 
@@ -109,6 +136,8 @@ def visible_counts(
     Returns int64[U], element-wise <= within.
     """
     start = np.asarray(store.events.user_start, np.int64)
+    if isinstance(wall, WithoutUsers):
+        return np.where(wall.hides(len(start)), 0, within)
     if isinstance(wall, TimeWall):
         return first_row_at(store.events.time, start, start + within, wall.before) - start
     index = row_index(store, mask=positive_mask(store), evaluation_rows=evaluation_rows)

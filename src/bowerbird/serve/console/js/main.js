@@ -4,6 +4,7 @@ import { unwanted } from "./art.js";
 import { byId, count, el } from "./dom.js";
 import { on, remembered, set, state, usualWeights, usualWorths } from "./state.js";
 import * as traffic from "./traffic/view.js";
+import * as asked from "./views/asked.js";
 import * as drawer from "./views/drawer.js";
 import * as history from "./views/history.js";
 import * as outcomes from "./views/outcomes.js";
@@ -33,10 +34,13 @@ async function start() {
   if (!Object.values(state.worths).some(Boolean)) state.worths = usualWorths();
   unwanted(about.values);
   state.filters = before.filters;
+  state.query = about.search_surface ? before.query : "";
+  state.surface = about.surfaces.includes(before.surface) ? before.surface : "";
   state.k = before.k;
   who.start();
   history.start();
   outcomes.start();
+  asked.start();
   worth.start();
   results.start();
   drawer.start();
@@ -107,6 +111,7 @@ for (const tab of tabs) {
 
 const keys = {
   "/": () => answering(who.focus),
+  q: () => answering(() => { steering.open = true; asked.focus(); }),
   o: () => answering(() => { steering.open = true; outcomes.focus(); }),
   w: () => answering(() => { steering.open = true; worth.focus(); }),
   r: () => answering(results.focus),

@@ -14,6 +14,8 @@ export const state = {
   built: [], // [{item: card, action: name | null}], oldest first
   weights: {}, // outcome -> 0..100
   worths: {}, // action -> how many times its usual worth; below 0 = unwanted
+  query: "", // what is searched
+  surface: "", // where the answer is shown; empty = the usual one, or where searches are made
   filters: {}, // category value -> "include" | "exclude"
   k: 24,
   open: null, // id of the item shown in the drawer
@@ -60,6 +62,9 @@ export function request() {
   const weights = Object.fromEntries(Object.entries(state.weights).filter(([, weight]) => weight > 0));
   const body = { k: state.k, outcomes: weights, filters: {} };
   if (!asUsual()) body.values = Object.fromEntries(Object.entries(state.worths).map(([name, worth]) => [name, worth * unit(name)]));
+  const surface = state.surface || (state.query && state.about.search_surface);
+  if (state.query) body.query = state.query;
+  if (surface) body.surface = surface;
   if (include.length) body.filters.include = { [column]: include };
   if (exclude.length) body.filters.exclude = { [column]: exclude };
   if (state.mode === "user") body.user = state.user;
@@ -77,6 +82,8 @@ function remember() {
   const worths = usualWorths();
   for (const [name, worth] of Object.entries(state.worths)) if (worth !== worths[name]) parts.set(`v.${name}`, worth);
   for (const [value, mode] of Object.entries(state.filters)) parts.append(mode, value);
+  if (state.query) parts.set("query", state.query);
+  if (state.surface) parts.set("surface", state.surface);
   if (state.k !== 24) parts.set("k", state.k);
   if (state.view !== "answer") parts.set("view", state.view);
   history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname);
@@ -99,6 +106,8 @@ export function remembered() {
     weights,
     worths,
     filters,
+    query: parts.get("query") ?? "",
+    surface: parts.get("surface") ?? "",
     k: SIZES.includes(k) ? k : 24,
     view: parts.get("view") === "traffic" ? "traffic" : "answer",
   };

@@ -101,7 +101,7 @@ def catalogue_links(config: SimulationConfig, creators: Creators, catalogue: Cat
     """Links that do not come from behaviour.
 
     item 'related' item (up to three of the same topic, made when the later one appeared) and creator
-    'collaborates' creator (at the start of the log).
+    'collaborates' creator (at the start of the log; only creators who made something, the others have no public id).
     """
     rng = np.random.Generator(np.random.Philox(key=[config.seed, 2]))
     n = config.n_items
@@ -122,14 +122,14 @@ def catalogue_links(config: SimulationConfig, creators: Creators, catalogue: Cat
         "related",
         catalogue.items["created"][pairs[:, 0]],
     )
-    made = np.full(len(creators.partners), config.start_ms)
+    partners = creators.partners[np.isin(creators.partners, catalogue.items["creator"]).all(axis=1)]
     together = link_frame(
         "creator",
-        creator_ids(creators.partners[:, 0], config.n_creators),
+        creator_ids(partners[:, 0], config.n_creators),
         "creator",
-        creator_ids(creators.partners[:, 1], config.n_creators),
+        creator_ids(partners[:, 1], config.n_creators),
         "collaborates",
-        made,
+        np.full(len(partners), config.start_ms),
     )
     return pl.concat([related, together])
 

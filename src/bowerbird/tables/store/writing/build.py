@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -32,6 +33,7 @@ def build_store(
     tie_rule: str | None = None,
     dataset: str | None = None,
     expected_events: int | None = None,
+    config: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     append: bool = False,
 ) -> Store:
@@ -49,6 +51,7 @@ def build_store(
         tie_rule: Key of `TIE_RULES`; `"input"` by default.
         dataset: Name shown in reports.
         expected_events: Rough number of events where `events` is an iterable.
+        config: Settings to keep in the manifest, fit for JSON.
         overwrite: Replace a store that is already there.
         append: Add to a store that is already there.
 
@@ -78,6 +81,7 @@ def build_store(
         slate_rule=slate_rule,
         tie_rule=tie_rule,
         expected_events=expected_events or (streams["events"][0].height if "events" in streams else 0),
+        config=dict(config or {}),
     )
     types = _id_types({name: first for name, (first, _) in streams.items()})
     with StoreWriter(folder, settings, types, fresh=not append) as writer:

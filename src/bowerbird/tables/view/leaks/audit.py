@@ -17,7 +17,7 @@ from bowerbird.tables.view.leaks.compare import difference, settle
 from bowerbird.tables.view.leaks.twins import KINDS, Kind, make_twin
 from bowerbird.tables.view.rows.source import EventSource
 from bowerbird.tables.view.view import View
-from bowerbird.tables.view.walls import Moment, as_wall
+from bowerbird.tables.view.walls import Moment, WithoutUsers, as_wall
 
 Read = Callable[[View], Any]
 
@@ -91,9 +91,11 @@ def audit(
         view_class: The view to hand to the read.
 
     Raises:
-        ConfigError: Nothing lies beyond the wall, or the read is not deterministic.
+        ConfigError: The wall hides whole users, nothing lies beyond the wall, or the read is not deterministic.
     """
     wall = as_wall(wall)
+    if isinstance(wall, WithoutUsers):
+        raise ConfigError("audit: worlds part at a moment or behind last events; give a TimeWall or a LastOut")
     view = view_class(store, wall)
     if not (np.asarray(store.events.user_count) > view.visible).any():
         raise ConfigError(f"audit: no event lies beyond the wall ({view.wall}); choose an earlier one")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bowerbird.tables.view.leaks.noise import noisy_items, noisy_table
 from bowerbird.tables.view.rows.source import EVENT_COLUMNS, EventSource, positive_mask, ranges
 from bowerbird.tables.view.view import View
-from bowerbird.tables.view.walls import LastOut, Wall
+from bowerbird.tables.view.walls import LastOut, TimeWall
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,7 +56,7 @@ class Twin:
         return noisy_table(self.source.table(name).collect(), self.kind, self.end, rng).lazy()
 
 
-def make_twin(store: EventSource, wall: Wall, kind: Kind, seed: int) -> Twin:
+def make_twin(store: EventSource, wall: TimeWall | LastOut, kind: Kind, seed: int) -> Twin:
     """A twin of a store that agrees with it before the wall.
 
     A `LastOut` wall is found from each user's last positives, so beyond it a twin keeps their number: rows
@@ -90,7 +90,7 @@ def make_twin(store: EventSource, wall: Wall, kind: Kind, seed: int) -> Twin:
 
 
 def _events(
-    store: EventSource, wall: Wall, kind: Kind, visible: NDArray[np.int64], rng: np.random.Generator
+    store: EventSource, wall: TimeWall | LastOut, kind: Kind, visible: NDArray[np.int64], rng: np.random.Generator
 ) -> EventColumns:
     start = np.array(store.events.user_start, np.int64)
     count = np.array(store.events.user_count, np.int64)
@@ -123,7 +123,7 @@ def _grow(
     start: NDArray[np.int64],
     count: NDArray[np.int64],
     tail: NDArray[np.int64],
-    wall: Wall,
+    wall: TimeWall | LastOut,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Room at the end of the columns: a longer last block, and rows for users who had none."""
@@ -156,7 +156,7 @@ def _scramble(
     rows: NDArray[np.int64],
     user: NDArray[np.int32],
     positive: NDArray[np.bool_],
-    wall: Wall,
+    wall: TimeWall | LastOut,
     kind: Kind,
     rng: np.random.Generator,
 ) -> None:
@@ -199,7 +199,7 @@ def _redate(
     time: NDArray[np.int64],
     rows: NDArray[np.int64],
     user: NDArray[np.int32],
-    wall: Wall,
+    wall: TimeWall | LastOut,
     last_U: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> None:

@@ -24,7 +24,7 @@ export function start() {
   place.append(el("div", { class: "answer-head" }, title, facts, el("span", { class: "grow" }), sizes), notes, changes, grid);
   grid.addEventListener("keydown", arrows);
   const soon = debounced(refresh, 130);
-  on(["weights", "worths", "filters", "k", "built"], soon);
+  on(["weights", "worths", "query", "surface", "filters", "k", "built"], soon);
   on(["user", "mode"], () => {
     waiting = null;
     refresh();

@@ -1,33 +1,54 @@
-"""From a store's item table to the arrays the item embedder reads: fitted on one view, applied to any later one.
+"""From a table of features to the arrays an embedder reads: fitted on the rows of one view, applied to any later one.
 
-Everything learned here (category vocabularies, number scales) comes from items the training view shows; a later view
-is encoded with the same vocabularies, so new items get content and unknown categories simply add nothing.
+Everything learned here (category vocabularies, number scales) comes from the rows the training view shows; a later
+view is encoded with the same vocabularies, so new rows get content and unknown categories simply add nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import polars as pl
 
-from bowerbird.nn import ItemFeatures, encode_text
-from bowerbird.tables.store import ItemTable
+from bowerbird.nn.features.items import ItemFeatures
+from bowerbird.nn.features.text import encode_text
 
 TEXT_BUCKETS = 1 << 14
 _MOST_CATEGORIES = 50_000
 
 
+class FeatureTable(Protocol):
+    """A table whose columns have roles, e.g. the item table of a store.
+
+    Attributes:
+        frame: one row per thing, in dense order.
+        roles: feature column -> ``text``, ``category``, ``categories``, ``number`` or ``vector``; columns with other
+            roles are left out.
+        has_row: bool, one per row: whether anything was said about the thing.
+    """
+
+    @property
+    def frame(self) -> pl.DataFrame: ...
+
+    @property
+    def roles(self) -> Mapping[str, str]: ...
+
+    @property
+    def has_row(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class CatalogueEncoder:
-    """How the columns of an item table become features.
+    """How the columns of a table become features.
 
     Attributes:
         text: columns read as text.
         categories: column -> known values; value i is bag id i.
-        numbers: column -> (mean, standard deviation) over the items of the training view.
+        numbers: column -> (mean, standard deviation) over the rows of the training view.
         vectors: column -> width.
     """
 
@@ -37,8 +58,8 @@ class CatalogueEncoder:
     vectors: dict[str, int]
 
     @classmethod
-    def fit(cls, table: ItemTable) -> Self:
-        """Learn vocabularies and scales from the items that exist in ``table``."""
+    def fit(cls, table: FeatureTable) -> Self:
+        """Learn vocabularies and scales from the rows that exist in ``table``."""
         frame = table.frame.filter(pl.Series(table.has_row)) if table.frame.height else table.frame
         text, categories, numbers, vectors = [], {}, {}, {}
         for column, role in table.roles.items():
@@ -66,8 +87,8 @@ class CatalogueEncoder:
             f"category_{column}": max(1, len(values)) for column, values in self.categories.items()
         }
 
-    def encode(self, table: ItemTable) -> ItemFeatures:
-        """The features of every item of ``table``, in dense order."""
+    def encode(self, table: FeatureTable) -> ItemFeatures:
+        """The features of every row of ``table``, in dense order."""
         frame = table.frame
         bags = {f"text_{column}": encode_text(frame[column].to_list(), TEXT_BUCKETS) for column in self.text}
         for column, values in self.categories.items():

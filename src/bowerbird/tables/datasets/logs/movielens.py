@@ -15,9 +15,10 @@ from bowerbird.tables.datasets.base import (
     hashed_order,
     star_actions,
 )
+from bowerbird.tables.datasets.links import link_rows
 
 SESSION_GAP_MS = 30 * 60 * 1000
-BUNDLED = Path(__file__).parent / "bundled" / "ml_latest_small"
+BUNDLED = Path(__file__).parents[1] / "bundled" / "ml_latest_small"
 
 
 class MovieLens(DatasetAdapter):
@@ -27,6 +28,10 @@ class MovieLens(DatasetAdapter):
     the one before; `dislike` (2 and fewer) is negative and stands alone. A tag within 30 minutes of the
     user's rating of the same film is an outcome of that rating's row; any other tag is a row of its own
     (several tags of one film in one second are one row).
+
+    Each tag is also a link (`tag`, film to the tag's text in lower case, with its user and time). `collections` hold
+    what a user filed: the films named by one tag, titled by it, and the films with five stars (untitled), each dated by
+    the tag or the rating, so that a wall hides from them what it hides from the events.
     """
 
     name = "movielens"
@@ -58,8 +63,41 @@ class MovieLens(DatasetAdapter):
         return f"MovieLens {name.removeprefix('ml-')}" if name.startswith("ml-") else "MovieLens"
 
     def tables(self, folder: Path) -> dict[str, Rows]:
-        """`events` from ratings and tags, `items` from movies."""
-        return {"items": self._items(folder), "events": self._events(folder)}
+        """`events` from ratings and tags, `items` from movies, `collections` from both, `links` from tags."""
+        found: dict[str, Rows] = {"items": self._items(folder), "events": self._events(folder)}
+        tags = self._tags(folder)
+        found["collections"] = self._collections(folder, tags)
+        if tags is not None:
+            ends = ("item", "item_id"), ("tag", "tag")
+            found["links"] = link_rows(tags, *ends, "tag", time="timestamp", user="user_id")
+        return found
+
+    def _tags(self, folder: Path) -> pl.DataFrame | None:
+        """Tags as they were given, in lower case; None where the folder has none."""
+        files = self.find_all(folder, "tags.parquet", "tags.csv", "tags.csv.gz")
+        if not files:
+            return None
+        rows = self.read(files, ["userId", "movieId", "tag", "timestamp"]).select(
+            *_ids(), pl.col("tag").cast(pl.String).str.strip_chars().str.to_lowercase(), _milliseconds()
+        )
+        return rows.filter(pl.col("tag").str.len_chars() > 0).unique().sort(pl.all()).collect()
+
+    def _collections(self, folder: Path, tags: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
+        """Rows of the lists that users made by naming and by five stars."""
+        if tags is not None:
+            # A film named twice with one tag entered that list the first time.
+            first = tags.unique(["user_id", "tag", "item_id"], keep="first", maintain_order=True)
+            named = pl.format("{}: {}", "user_id", "tag").alias("collection_id")
+            yield first.select(named, "item_id", pl.col("tag").alias("title"), "user_id", "timestamp")
+        file = self.find(folder, "ratings.parquet", "ratings.csv", "ratings.csv.gz")
+        rated = self.read(file, ["userId", "movieId", "rating", "timestamp"]).filter(pl.col("rating") == 5)
+        for part in by_users(rated, "userId", [file]):
+            rows = part.select(*_ids(), _milliseconds()).sort("user_id", "timestamp", "item_id")
+            rows = rows.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+            listed = pl.format("{}, five stars", "user_id").alias("collection_id")
+            yield rows.select(
+                listed, "item_id", pl.lit(None, pl.String).alias("title"), "user_id", "timestamp"
+            )
 
     def _items(self, folder: Path) -> pl.DataFrame:
         files = self.find(folder, "movies.parquet", "movies.csv", "movies.csv.gz")

@@ -1,0 +1,1 @@
+"""Interaction logs: what people did, with times or at least in order."""
