@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import sys
 import time
 from types import FrameType
 
@@ -15,9 +16,13 @@ from bowerbird.serve.api.gate import Access
 from bowerbird.serve.api.metrics import Metrics
 from bowerbird.serve.api.ports import Answers, EventSink, ReleaseAdmin
 from bowerbird.serve.api.trace import log_to_stderr
+from bowerbird.serve.api.wire import Wire
 from bowerbird.serve.traffic.rates import is_loopback
 from bowerbird.tables.errors import BowerbirdError
 
+_TURN_S = 0.001
+"""How long a thread may keep the interpreter while others wait (Python's own is 5 ms): the threads of the model would
+otherwise hold up the one that reads and writes requests for as long, several times a request."""
 _MAX_CONNECTIONS = 1024
 """Open connections, idle ones included; far above what is worked on at once, so that clients are told 429 by `Load`."""
 
@@ -101,8 +106,9 @@ def run(
     log_to_stderr(logging.INFO if access_log else logging.WARNING)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_keep_alive=30, limit_concurrency=_MAX_CONNECTIONS,
-        server_header=False, ws="none", timeout_graceful_shutdown=int(load.timeout_s) + 2,
+        server_header=False, ws="none", http=Wire, timeout_graceful_shutdown=int(load.timeout_s) + 2,
     )  # fmt: skip
+    sys.setswitchinterval(_TURN_S)
     _Server(config, app.state.lifecycle, drain_s).run(sockets=[found])
 
 
