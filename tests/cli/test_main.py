@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import bowerbird as package
-from bowerbird.cli import data, main
+from bowerbird.cli import main
+from bowerbird.cli.commands import data
 from bowerbird.cli.kept import content_of, kept, key_of
 from cli.conftest import TINY, Bowerbird
 

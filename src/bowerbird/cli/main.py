@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bowerbird.cli import asking, data, demo, keys, learning, online, publish, serving
+from bowerbird.cli.commands import asking, data, demo, keys, learning, online, publish, serving
 from bowerbird.cli.show import say_error
 
 _HELP = """
@@ -22,7 +22,7 @@ Tables in, recommendations out.
 
     bowerbird init events.csv items.csv -o bowerbird.toml
     bowerbird ingest bowerbird.toml --store store
-    bowerbird fit pinrec --store store --out model
+    bowerbird fit unipinrec --store store --out model
     bowerbird evaluate model --store store
     bowerbird serve --artifact model --store store
 """

@@ -11,9 +11,9 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bowerbird.cli import serving
+from bowerbird.cli.commands import serving
+from bowerbird.cli.commands.serving import Door, House, open_page
 from bowerbird.cli.main import app
-from bowerbird.cli.serving import Door, House, open_page
 from bowerbird.serve.api import server
 from bowerbird.serve.api.keys import ALL_SCOPES, Key, KeyFile
 from bowerbird.serve.engine import Engine

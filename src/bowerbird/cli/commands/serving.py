@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bowerbird.cli.keys import KeysOption, key_file
+from bowerbird.cli.commands.keys import KeysOption, key_file
+from bowerbird.cli.commands.publish import RootOption
 from bowerbird.cli.options import ArtifactOption, StoreOption
-from bowerbird.cli.publish import RootOption
 from bowerbird.cli.show import say
 
 if TYPE_CHECKING:

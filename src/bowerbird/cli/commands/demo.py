@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from bowerbird.cli.commands.learning import report_on, show_saved
+from bowerbird.cli.commands.serving import House, open_page
 from bowerbird.cli.kept import content_of, kept, key_of
-from bowerbird.cli.learning import report_on, show_saved
-from bowerbird.cli.serving import House, open_page
 from bowerbird.cli.show import say
 from bowerbird.cli.splits import Protocol, training_views
 
