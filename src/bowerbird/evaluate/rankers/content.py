@@ -8,15 +8,13 @@ Shapes: I items, V categories of a column.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.tables.store import ItemTable
-
-_MOST_CATEGORIES = 20_000
 
 
 @dataclass(frozen=True)
@@ -58,70 +56,29 @@ class ItemContent:
 class ContentEncoder:
     """How the columns of an item table become content.
 
-    categories: column -> value -> code; numbers: column -> (mean, deviation); vectors: column -> width;
-    n_creators: codes of creators, 0 where the table has none.
+    catalogue: vocabularies and scales of all columns but texts; n_creators: codes of creators, 0 where the table has
+    none.
     """
 
-    categories: dict[str, dict[Any, int]]
-    numbers: dict[str, tuple[float, float]]
-    vectors: dict[str, int]
+    catalogue: CatalogueEncoder
     n_creators: int
 
     @classmethod
     def fit(cls, table: ItemTable) -> ContentEncoder:
         """Learn vocabularies and scales from the items that have a row in `table`."""
-        import polars as pl
-
-        frame = table.frame.filter(pl.Series(table.has_row)) if table.frame.height else table.frame
-        categories, numbers, vectors = {}, {}, {}
-        for column, role in table.roles.items():
-            if column not in frame.columns or frame[column].null_count() == frame.height:
-                continue
-            if role in ("category", "categories"):
-                values = frame[column].explode() if frame[column].dtype == pl.List else frame[column]
-                counts = values.drop_nulls().value_counts(sort=True).head(_MOST_CATEGORIES)
-                categories[column] = {
-                    v: code for code, v in enumerate(sorted(counts[column].to_list(), key=str))
-                }
-            elif role == "number":
-                values = frame[column].cast(pl.Float64)
-                numbers[column] = (float(values.mean() or 0.0), float(values.std() or 0.0) or 1.0)  # type: ignore[arg-type]
-            elif role == "vector":
-                vectors[column] = len(frame[column].drop_nulls()[0])
         has_creators = bool((table.creator >= 0).any())
-        return cls(categories, numbers, vectors, len(table.creators) if has_creators else 0)
+        return cls(replace(CatalogueEncoder.fit(table), text=()), len(table.creators) if has_creators else 0)
 
     def encode(self, table: ItemTable) -> ItemContent:
         """The content of every item of `table`, in dense order."""
-        import polars as pl
-
-        frame, n_items = table.frame, len(table)
-        bags = {column: _bag(frame[column].to_list(), codes) for column, codes in self.categories.items()}
+        features = self.catalogue.encode(table)
+        bags = {
+            column: Bag(*features.bags[f"category_{column}"], max(1, len(values)))
+            for column, values in self.catalogue.categories.items()
+        }
         if self.n_creators:
             known = (table.creator >= 0) & (table.creator < self.n_creators)
             offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
             bags["creator"] = Bag(table.creator[known].astype(np.int32), offsets, self.n_creators)
-        numbers = np.zeros((n_items, len(self.numbers)), np.float32)
-        for place, (column, (mean, deviation)) in enumerate(self.numbers.items()):
-            values = (frame[column].cast(pl.Float64).to_numpy() - mean) / deviation
-            numbers[:, place] = np.nan_to_num(values, nan=0.0).clip(-5, 5)
-        vectors = {column: _vectors(frame[column].to_list(), width) for column, width in self.vectors.items()}
-        return ItemContent(bags, numbers, vectors, np.asarray(table.created, np.int64))
-
-
-def _bag(rows: list[Any], codes: dict[Any, int]) -> Bag:
-    flat: list[int] = []
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    for row, value in enumerate(rows):
-        members = value if isinstance(value, list) else [] if value is None else [value]
-        flat.extend(dict.fromkeys(codes[member] for member in members if member in codes))
-        offsets[row + 1] = len(flat)
-    return Bag(np.asarray(flat, np.int32), offsets, max(1, len(codes)))
-
-
-def _vectors(rows: list[Any], width: int) -> NDArray[np.float32]:
-    out = np.zeros((len(rows), width), np.float32)
-    for row, value in enumerate(rows):
-        if value is not None:
-            out[row] = value
-    return out
+        numbers = np.zeros((len(table), 0), np.float32) if features.numbers is None else features.numbers
+        return ItemContent(bags, numbers, dict(features.vectors), np.asarray(table.created, np.int64))

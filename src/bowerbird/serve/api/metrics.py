@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+log = logging.getLogger("bowerbird.serve")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -178,6 +181,7 @@ class _Followed(Collector):
         try:
             found = self._read()
         except Exception:
+            log.exception("a figure cannot be read; it is left out")
             return []
         family = self._family([self._label] if isinstance(found, Mapping) else [])
         for label, value in found.items() if isinstance(found, Mapping) else [(None, found)]:

@@ -34,8 +34,8 @@ class ItemInputs(nn.Module):
             id_mode="table",
             id_dim=dim,
             bags={name: bag.size for name, bag in content.bags.items()},
-            numbers=len(encoder.numbers),
-            vectors=dict(encoder.vectors),
+            numbers=len(encoder.catalogue.numbers),
+            vectors=dict(encoder.catalogue.vectors),
             content_dim=_CONTENT,
             mixer="linear",
         )
