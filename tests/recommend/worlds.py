@@ -12,7 +12,9 @@ from bowerbird.tables.store import Store, build_store
 HOUR = 3_600_000
 
 
-def cycle_world(folder: Path, *, users: int = 60, items: int = 12, length: int = 10) -> Store:
+def cycle_world(
+    folder: Path, *, users: int = 60, items: int = 12, length: int = 10, titled: bool = True
+) -> Store:
     """Everybody walks the same ring of items: after item i comes item i + 1."""
     rng = np.random.default_rng(0)
     rows = []
@@ -26,9 +28,9 @@ def cycle_world(folder: Path, *, users: int = 60, items: int = 12, length: int =
     )
     return build_store(
         folder,
-        {"items": catalogue, "events": events},
+        {"items": catalogue if titled else catalogue.select("item_id"), "events": events},
         actions=["click"],
-        item_roles={"title": "text"},
+        item_roles={"title": "text"} if titled else {},
         dataset="cycle",
     )
 

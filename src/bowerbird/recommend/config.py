@@ -31,6 +31,7 @@ class PinRecConfig:
         id_dim: width of the identity part.
         id_hashes: number of hash functions in ``hash`` mode (kappa in A8).
         content_dim: width of each content feature (text, categories, vectors); 0 switches content off.
+        item_signals: vectors of items that other systems emitted into the store, as ``name/release``: further content.
         item_mixer: how identity and content become one vector: ``identity``, ``linear``, ``mlp`` or ``residual``.
         use_time: add absolute-time and gap features.
         use_surface: add the surface embedding.
@@ -87,6 +88,7 @@ class PinRecConfig:
     id_dim: int = 128
     id_hashes: int = 4
     content_dim: int = 64
+    item_signals: tuple[str, ...] = ()
     item_mixer: Literal["identity", "linear", "mlp", "residual"] = "residual"
     use_time: bool = True
     use_surface: bool = True
@@ -166,8 +168,8 @@ class PinRecConfig:
     def sasrec(self) -> PinRecConfig:
         """The same training with the switches of a SASRec: item identities and positions only, next item only."""
         return replace(
-            self, mentions=(), content_dim=0, item_mixer="identity", id_dim=self.item_dim, use_time=False,
-            use_surface=False, input_action="none", id_dropout=0.0, trend_half_lives_hours=(),
+            self, mentions=(), content_dim=0, item_signals=(), item_mixer="identity", id_dim=self.item_dim,
+            use_time=False, use_surface=False, input_action="none", id_dropout=0.0, trend_half_lives_hours=(),
             transition_half_lives_hours=(), blend_hours=0.0, outcome_conditioning=False, surface_conditioning=False,
             offset_buckets=1, targets_per_anchor=1, relax="none",
         )  # fmt: skip

@@ -24,6 +24,7 @@ from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
 from bowerbird.recommend.inputs.conditions import Conditions
+from bowerbird.recommend.inputs.signals import check_walls
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import PinRec
 from bowerbird.recommend.retrieval.live import blend_cases, fit_blend
@@ -49,6 +50,7 @@ class PinRecLearner(Learner[PinRecConfig]):
         run = run or Run(quiet=True, seed=self.config.seed)
         run.seed_everything()
         shown = self._shown(view)
+        check_walls(shown, self.config.item_signals)
         conditions, encoder = Conditions.of(view), CatalogueEncoder.fit(view.item_table())
         examples = self._examples(shown, conditions, run.seed)
         counter = frequency_counter(view.n_items)

@@ -6,7 +6,7 @@ Shapes: B requests, M vectors, I items, De item dimension.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.examples import Tokens, history_tokens
 from bowerbird.recommend.inputs.blend import Blend
 from bowerbird.recommend.inputs.conditions import Conditions
+from bowerbird.recommend.inputs.signals import signal_vectors
 from bowerbird.recommend.inputs.transitions import Successors, Transitions
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import Encoded, PinRec
@@ -43,6 +44,8 @@ def item_features(
         ConfigError: if nothing is left to tell items apart.
     """
     content = config.content_dim > 0
+    signals = signal_vectors(view, config.item_signals) if content else {}
+    widths = {name: vectors.shape[1] for name, vectors in signals.items()}
     spec = ItemFeatureSpec(
         n_items=view.n_items,
         id_mode=config.id_mode,
@@ -50,13 +53,14 @@ def item_features(
         id_hashes=config.id_hashes,
         bags=encoder.bags if content else {},
         numbers=len(encoder.numbers) if content else 0,
-        vectors=encoder.vectors if content else {},
+        vectors={**encoder.vectors, **widths} if content else {},
         content_dim=config.content_dim,
         mixer=config.item_mixer if content or config.item_mixer != "residual" else "linear",
     )
     if not (spec.bags or spec.numbers or spec.vectors) and config.id_mode == "none":
         raise ConfigError("items have no content features and id_mode is none; set id_mode=table")
-    return spec, encoder.encode(view.item_table())
+    features = encoder.encode(view.item_table())
+    return spec, replace(features, vectors={**features.vectors, **signals})
 
 
 @dataclass(frozen=True)

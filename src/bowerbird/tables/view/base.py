@@ -6,6 +6,7 @@ Shape letters: U users, I items.
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +58,18 @@ class WalledStore:
 
     def __repr__(self) -> str:
         return f"View({self._store.manifest.dataset or 'store'}, {self.wall}: {self.n_events} events)"
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store lies, for what is kept in it beside the tables (signals, graphs).
+
+        Raises:
+            WallError: This view is not of a store on disk.
+        """
+        path = getattr(self._store, "path", None)
+        if not isinstance(path, Path):
+            raise WallError("this view is not of a store on disk. Fix: open the store with Store.open")
+        return path
 
     @property
     def n_users(self) -> int:
