@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bowerbird.cli.commands import asking, data, demo, keys, learning, online, publish, serving
+from bowerbird.cli.commands import asking, data, demo, graph, keys, learning, online, publish, serving
 from bowerbird.cli.show import say_error
 
 _HELP = """
@@ -101,6 +101,7 @@ for _panel, _commands in {
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 app.add_typer(online.commands, name="online", rich_help_panel="Data")
+app.add_typer(graph.commands, name="graph", rich_help_panel="Data")
 app.add_typer(keys.commands, name="keys", rich_help_panel="Answers")
 
 
