@@ -140,7 +140,7 @@ def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object
         "U2": lambda: _against(table, action, "U2", "joint ranking beats ranking alone", "higher", "ranking"),
         "U2b": lambda: [
             _row(f"U2b {metric}", "joint beats ranking alone, heads on hidden states only", "higher",
-                 f"{metric} of {action}, joint against ranking only, both without item bias and affinity",
+                 f"{metric} of {action}, joint against ranking only, both without counts and affinity",
                  table.ratio("plain", "plain ranking", action, metric))
             for metric in ("hit@3", "slate_auc")
         ],

@@ -120,11 +120,14 @@ def simulated() -> PinRecConfig:
 
 
 def unified_simulated() -> UniPinRecConfig:
-    """UniPinRec on the simulated platform: smaller batches (ranking wants more steps than retrieval) and more dropout.
+    """UniPinRec on the simulated platform: smaller batches (ranking wants more steps than retrieval) and more dropout,
+    averaged weights, and more of the slates of a window in each step.
 
     Command: ``python benchmarks/claims_unipinrec.py``.
     """
-    return replace(unified(simulated()), batch_positions=768, dropout=0.2, epochs=6)
+    return replace(
+        unified(simulated()), batch_positions=768, dropout=0.2, epochs=6, ema=0.98, slates_per_window=32
+    )
 
 
 def unified_movielens() -> UniPinRecConfig:

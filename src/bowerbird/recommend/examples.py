@@ -41,6 +41,10 @@ class Tokens:
     surface: Tensor
     lengths: Tensor
 
+    def rows(self, rows: Tensor) -> Tokens:
+        """Some of the histories, in the given order."""
+        return Tokens(*(getattr(self, f.name)[rows] for f in fields(self)))
+
     def to(self, device: torch.device | str) -> Tokens:
         """The same batch on a device."""
         return Tokens(*(getattr(self, f.name).to(device) for f in fields(self)))

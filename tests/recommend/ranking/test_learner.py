@@ -158,11 +158,13 @@ def test_values_put_a_list_in_order(slates: Store, fitted: Artifact) -> None:
     found = PinRecRecommender(opened, "all").recommend(cases, 12)
     for name in ("click", "hide"):
         order = reranked(opened, cases, found, 5, {name: 1.0})
-        encoded = opened.encode(opened.histories(cases.user, cases.history_end))
+        history = opened.histories(cases.user, cases.history_end)
+        encoded = opened.encode(history)
         p = opened.rank(
             encoded, opened.vectors_IE[torch.from_numpy(found.items.astype(np.int64))],
             torch.from_numpy(found.items.astype(np.int64)),
             time_B=torch.from_numpy(cases.time), surface_B=torch.from_numpy(cases.surface.astype(np.int64) + 1),
+            history=history,
         ).numpy()[..., opened.actions.index(name)]  # fmt: skip
         for c in range(len(cases)):
             best = found.items[c][np.argsort(-p[c], kind="stable")][:5]

@@ -12,11 +12,15 @@ from torch.nn import functional as F
 from bowerbird.recommend.examples import Tokens, history_tokens
 from bowerbird.recommend.ranking.config import UniPinRecConfig
 from bowerbird.recommend.ranking.examples import UniPinRecBatch, UniPinRecExamples
+from bowerbird.recommend.ranking.matches import HALF_LIVES_HOURS
 from bowerbird.recommend.ranking.model import MASK, UniPinRec, multi_hot
 from bowerbird.recommend.retrieval.generation import Plan, generate
 from bowerbird.tables.store import Store
 
 from .conftest import untrained
+
+COUNTS = 4 + 2 * len(HALF_LIVES_HOURS) * 4
+"""Numbers counted per candidate on a store with three actions and no categories."""
 
 
 def _batch(store: Store, config: UniPinRecConfig) -> tuple[UniPinRec, UniPinRecBatch]:
@@ -94,7 +98,7 @@ def test_ranking_on_a_cache_equals_the_dense_pass_of_training(
             seen_BK=c.seen * step, candidate_lengths_B=c.lengths,
         )  # fmt: skip
         dense_BKC = torch.zeros(*c.item.shape, 3)
-        dense_BKC[c.real] = model.slate_logits(h_BLD, z_BKD, c, model.items(c.item[c.real]))
+        dense_BKC[c.real] = model.slate_logits(h_BLD, z_BKD, c, model.items(c.item[c.real]), batch.tokens)
         checked = 0
         for b in range(len(c.lengths)):
             for k in range(int(c.lengths[b])):
@@ -103,9 +107,17 @@ def test_ranking_on_a_cache_equals_the_dense_pass_of_training(
                 tokens = Tokens(**{name: x if name == "lengths" else x[:, :n] for name, x in part.items()})
                 tokens = replace(tokens, lengths=torch.tensor([n]))
                 encoded = model.read(tokens, model.items(tokens.item), room=2)
+                item_B, time_B = c.item[b, k : k + 1], c.time[b, k : k + 1]
+                counts_BKF = model.counted(
+                    tokens,
+                    item_B[:, None],
+                    time_B[:, None],
+                    tokens.lengths[:, None],
+                    c.rates[b, None, k : k + 1],
+                )
                 cached = model.rank(
-                    encoded, model.items(c.item[b : b + 1, k : k + 1]), c.item[b : b + 1, k : k + 1],
-                    time_B=c.time[b, k : k + 1], surface_B=c.surface[b, k : k + 1],
+                    encoded, model.items(item_B[:, None]), item_B[:, None], time_B=time_B,
+                    surface_B=c.surface[b, k : k + 1], counts_BKF=counts_BKF,
                 )  # fmt: skip
                 torch.testing.assert_close(cached[0, 0], dense_BKC[b, k], atol=1e-5, rtol=0)
                 checked += 1
@@ -135,6 +147,7 @@ def test_appended_events_equal_a_history_read_at_once(
         assert torch.equal(grown.time_B, once.time_B)
         ask = {"time_B": once.time_B + 1000, "surface_B": torch.ones(6, dtype=torch.long)}
         ids_BK = torch.arange(12).expand(6, 12)
+        ask["counts_BKF"] = torch.rand(6, 12, COUNTS)
         e_BKE = model.items(ids_BK)
         torch.testing.assert_close(
             model.rank(grown, e_BKE, ids_BK, **ask), model.rank(once, e_BKE, ids_BK, **ask), atol=1e-5, rtol=0
@@ -149,10 +162,11 @@ def test_generating_leaves_the_encoding_as_it_was(slates: Store, uni: UniPinRecC
         encoded = model.read(tokens, model.items(tokens.item), room=3)
         ids_BK = torch.arange(12).expand(4, 12)
         e_BKE = model.items(ids_BK)
-        before = model.rank(encoded, e_BKE, ids_BK, **ask)
+        counts_BKF = torch.rand(4, 12, COUNTS)
+        before = model.rank(encoded, e_BKE, ids_BK, **ask, counts_BKF=counts_BKF)
         plan = Plan(outcomes={"save": 0.5, "any": 0.5}, steps=4)
         first = generate(model, conditions, encoded, plan, **ask)
-        assert torch.equal(model.rank(encoded, e_BKE, ids_BK, **ask), before)
+        assert torch.equal(model.rank(encoded, e_BKE, ids_BK, **ask, counts_BKF=counts_BKF), before)
         again = generate(model, conditions, encoded, plan, **ask)
         torch.testing.assert_close(again.vectors_BME, first.vectors_BME)
 
@@ -171,7 +185,7 @@ def test_the_loss_is_the_sum_of_the_published_means(slates: Store, uni: UniPinRe
     means = []
     past, shown = (
         model._past_logits(h, vectors.e_BNE, batch.tokens.surface, real) + model.past_bias,
-        model.slate_logits(h, z, c, model.items(c.item[c.real])),
+        model.slate_logits(h, z, c, model.items(c.item[c.real]), batch.tokens),
     )
     every = torch.ones(int(real.sum()))
     for logits, deeds, weight in (

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.model import Encoded
 from bowerbird.recommend.ranking.opened import OpenUniPinRec
 from bowerbird.recommend.retrieval.generation import Plan, generate
@@ -37,7 +38,7 @@ def history(rng: np.random.Generator, n: int, after: int = 1_600_000_000_000) ->
     return Window.of(rng.integers(0, 60, n), time, rng.integers(1, 4, n), rng.integers(-1, 1, n))
 
 
-def outputs(model: OpenUniPinRec, encoded: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
+def outputs(model: OpenUniPinRec, encoded: Encoded, history: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
     """Generated vectors and action probabilities: all that an answer is made of."""
     batch = len(encoded.last_BD)
     time_B, surface_B = NOW.expand(batch), torch.ones(batch, dtype=torch.long)
@@ -48,7 +49,7 @@ def outputs(model: OpenUniPinRec, encoded: Encoded) -> tuple[torch.Tensor, torch
     )  # fmt: skip
     items_BK = torch.arange(5).expand(batch, -1)
     return made.vectors_BME, model.rank(
-        encoded, model.vectors_IE[items_BK], items_BK, time_B=time_B, surface_B=surface_B
+        encoded, model.vectors_IE[items_BK], items_BK, time_B=time_B, surface_B=surface_B, history=history
     )
 
 
@@ -56,8 +57,8 @@ def agree(read: HistoryReader, keys: Sequence[object], windows: Sequence[Window]
     reading = read.read(keys, windows)  # type: ignore[arg-type]
     with torch.inference_mode():
         for b, window in enumerate(windows):
-            fresh = outputs(read.opened, read.encode([window]))
-            pooled = outputs(read.opened, reading.encoded)
+            fresh = outputs(read.opened, read.encode([window]), read.tokens([window]))
+            pooled = outputs(read.opened, reading.encoded, reading.history)
             for expected, found in zip(fresh, pooled, strict=True):
                 torch.testing.assert_close(found[b], expected[0], atol=1e-5, rtol=1e-4)
 
@@ -146,7 +147,7 @@ def test_a_reader_that_comes_back_notices_a_changed_slot(model: OpenUniPinRec, h
     read.read(["me"], [mine])
     reading = read.read(["me"], [mine])
     with torch.inference_mode():
-        before = outputs(model, reading.encoded)
+        before = outputs(model, reading.encoded, reading.history)
         if how == "evicted":
             read.read(["other"], [history(rng, 6)])
         elif how == "appended":
@@ -154,7 +155,7 @@ def test_a_reader_that_comes_back_notices_a_changed_slot(model: OpenUniPinRec, h
         else:
             read.pool.clear()
             read.read(["other"], [history(rng, 6)])
-        after = outputs(model, reading.encoded)
+        after = outputs(model, reading.encoded, reading.history)
         for expected, found in zip(before, after, strict=True):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     assert read.pool.counts.overwritten == 1
@@ -193,8 +194,8 @@ def test_some_rows_of_a_reading(model: OpenUniPinRec) -> None:
     reading = read.read(["a", "b", "c"], windows).keep([0, 2])
     with torch.inference_mode():
         for place, row in enumerate((0, 2)):
-            fresh = outputs(model, read.encode([windows[row]]))
-            kept = outputs(model, reading.encoded)
+            fresh = outputs(model, read.encode([windows[row]]), read.tokens([windows[row]]))
+            kept = outputs(model, reading.encoded, reading.history)
             torch.testing.assert_close(kept[1][place], fresh[1][0], atol=1e-5, rtol=1e-4)
 
 

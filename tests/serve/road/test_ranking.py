@@ -50,6 +50,7 @@ def test_items_come_in_order_of_value_with_the_models_probabilities(uni: Engine)
     probability = model.rank(
         encoded, model.vectors_IE[codes_1K], codes_1K,
         time_B=torch.tensor([uni.store.manifest.time_range[1] + 1]), surface_B=torch.ones(1, dtype=torch.long),  # type: ignore[index]
+        history=uni.generator.reader.tokens([trail.window]),  # type: ignore[attr-defined]
     )[0]  # fmt: skip
     said = [[entry.probabilities[a] for a in uni.store.manifest.actions] for entry in answer.items]
     np.testing.assert_allclose(said, probability.numpy(), atol=1e-5)

@@ -57,6 +57,15 @@ class CatalogueEncoder:
     numbers: dict[str, tuple[float, float]]
     vectors: dict[str, int]
 
+    def __post_init__(self) -> None:
+        """Bring the columns into alphabetical order, whatever order they come in.
+
+        The item embedder reads its features side by side in this order, and the file an artifact is kept in does not
+        remember another one.
+        """
+        for name in ("categories", "numbers", "vectors"):
+            object.__setattr__(self, name, dict(sorted(getattr(self, name).items())))
+
     @classmethod
     def fit(cls, table: FeatureTable) -> Self:
         """Learn vocabularies and scales from the rows that exist in ``table``."""

@@ -22,9 +22,13 @@ class UniPinRecConfig(PinRecConfig):
         retrieve: train the item softmax; without it the model only ranks.
         rank_past: ask for the actions of masked history positions, too.
         rank_slates: ask for the actions of slates; without it (and ``rank_past``) the model only retrieves.
-        item_bias: learn how much everybody does with an item as one number per action, beside the network.
+        item_bias: learn how much everybody does with an item as one number per action, beside the network. It starts at
+            rates that hold the very rows to be learnt; ``counts`` knows the same without looking ahead.
         affinity: let the heads see the vector that retrieval would ask with: its products with the candidate's vector
             as further inputs, and their cosine with one learned weight per action; needs ``retrieve``.
+        counts: let the heads of slates read how often an item had been shown and acted on, and what the user did with
+            things like it (see ``rates`` and ``matches``).
+        counts_step_hours: item rates are those of the last full step of so many hours before a request.
         action_loss: weight of the action losses beside the item softmax.
         interleave: one token per item and one per action, as in HSTU, instead of masked actions on the feature axis. At
             an equal number of tokens ``history_length`` is half.
@@ -41,8 +45,10 @@ class UniPinRecConfig(PinRecConfig):
     retrieve: bool = True
     rank_past: bool = True
     rank_slates: bool = True
-    item_bias: bool = True
+    item_bias: bool = False
     affinity: bool = True
+    counts: bool = True
+    counts_step_hours: float = 24.0
     action_loss: float = 1.0
     interleave: bool = False
     start_from: str = ""
@@ -53,8 +59,8 @@ class UniPinRecConfig(PinRecConfig):
         return replace(self, p_mask=0.0, rank_past=False, rank_slates=False)
 
     def plain(self) -> Self:
-        """Heads on hidden states alone, as published: no item bias, no affinity."""
-        return replace(self, item_bias=False, affinity=False)
+        """Heads on hidden states alone, as published: no item bias, no affinity, no counts."""
+        return replace(self, item_bias=False, affinity=False, counts=False)
 
     def ranking_only(self) -> Self:
         """The action losses alone."""

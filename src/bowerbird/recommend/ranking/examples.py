@@ -19,6 +19,7 @@ from torch import Tensor
 from bowerbird.recommend.examples import PinRecBatch, PinRecExamples
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.ranking.config import UniPinRecConfig
+from bowerbird.recommend.ranking.rates import ItemRates
 from bowerbird.recommend.targets import Windows
 from bowerbird.tables.view import BlendedExamples, SlateFilter, View
 
@@ -32,6 +33,7 @@ class Candidates:
             it, and the surface code of the request.
         seen: int64 (B, K), history tokens the candidate may attend to.
         deeds: int64 (B, K), what was done with it as a mask over the store's actions: the label.
+        rates: float32 (B, K, F), see :class:`ItemRates`; F = 0 where the model reads none.
         weight: float32 (B, K), rows of all slates that this one stands for: slates without any action are thinned out
             in training and the kept ones weigh more, so that probabilities stay those of the platform (B8).
         lengths: int64 (B,), real candidates.
@@ -43,6 +45,7 @@ class Candidates:
     surface: Tensor
     seen: Tensor
     deeds: Tensor
+    rates: Tensor
     weight: Tensor
     lengths: Tensor
 
@@ -90,6 +93,9 @@ class UniPinRecExamples(PinRecExamples):
         users = self._stream.user
         older = (self._start > 0) & (users[self._start - 1] == users[self._start])
         self._first_seen = self._start + older
+        self._rates: ItemRates | None = None
+        if config.counts and config.rank_slates:
+            self._rates = ItemRates(view, config.counts_step_hours)
         self._kept: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def epoch(self, epoch: int, *, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[UniPinRecBatch]:
@@ -149,7 +155,7 @@ class UniPinRecExamples(PinRecExamples):
         column = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
         def spread(values_R: np.ndarray, kind: type = np.int64) -> Tensor:
-            out: np.ndarray = np.zeros((len(chosen), width), kind)
+            out: np.ndarray = np.zeros((len(chosen), width, *values_R.shape[1:]), kind)
             out[owner, column] = values_R
             return torch.from_numpy(out)
 
@@ -157,6 +163,11 @@ class UniPinRecExamples(PinRecExamples):
             return spread(np.repeat(values_S, slates.sizes))
 
         acted_S = self.blended.slates.actions[numbers[slate_S]] != 0
+        rates_RF = np.zeros((len(owner), 0), np.float32)
+        if self._rates is not None:
+            rates_RF = self._rates.at(
+                slates.item[filled].astype(np.int64), np.repeat(slates.time, slates.sizes)
+            )
         weight_S = np.where(acted_S, 1.0, 1.0 / max(self._uni.keep_empty, 1e-12))
         return Candidates(
             item=spread(slates.item[filled]),
@@ -165,6 +176,7 @@ class UniPinRecExamples(PinRecExamples):
             surface=per_slate(self._conditions.surface_codes(slates.surface)),
             seen=per_slate(seen_S),
             deeds=spread(slates.actions[filled].astype(np.int64)),
+            rates=spread(rates_RF, np.float32),
             weight=spread(np.repeat(weight_S, slates.sizes), np.float32),
             lengths=torch.from_numpy(lengths.astype(np.int64)),
         )

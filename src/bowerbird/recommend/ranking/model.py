@@ -24,6 +24,7 @@ from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import ACTION_WIDTH, Encoded, Loss, PinRec
 from bowerbird.recommend.ranking.config import UniPinRecConfig
 from bowerbird.recommend.ranking.examples import Candidates, UniPinRecBatch
+from bowerbird.recommend.ranking.matches import CATEGORIES, HistoryMatches
 from bowerbird.tables.view import Texts
 
 MASK = -1
@@ -68,6 +69,33 @@ class ActionLoss:
     weight: Tensor
 
 
+class CountHeads(nn.Module):
+    """What counts add to the logits of a candidate, given the state it is met in.
+
+    Args:
+        counts: F, numbers per candidate.
+        width: D.
+        actions: C.
+    """
+
+    def __init__(self, counts: int, width: int, actions: int) -> None:
+        super().__init__()
+        self.direct = nn.Linear(counts, actions, bias=False)
+        self.heads = ActionHeads(counts + width, actions)
+        with torch.no_grad():
+            # log-odds of the item's own rates are where learning starts from
+            self.direct.weight.zero_()
+            self.direct.weight[:, 1 : 1 + actions].fill_diagonal_(1.0)
+            self.heads.weight.zero_()
+
+    def forward(self, z_XD: Tensor, counts_XF: Tensor | None) -> Tensor:
+        """Logits (X, C)."""
+        if counts_XF is None:
+            raise ValueError("this model reads counts (config.counts); give those of the candidates")
+        logits: Tensor = self.heads(torch.cat([z_XD.float(), counts_XF], dim=-1)) + self.direct(counts_XF)
+        return logits.float()
+
+
 class UniPinRec(PinRec):
     """See the module docstring.
 
@@ -105,6 +133,12 @@ class UniPinRec(PinRec):
         self.affinity_weight = (
             nn.Parameter(torch.full((store_actions,), 0.25)) if self.reads_affinity else None
         )
+        self.matches: HistoryMatches | None = None
+        self.count_heads: CountHeads | None = None
+        if config.counts and config.rank_slates:
+            bags = {name: bag for name, bag in features.bags.items() if name.startswith(CATEGORIES)}
+            self.matches = HistoryMatches(bags, store_actions)
+            self.count_heads = CountHeads(1 + store_actions + self.matches.width, config.width, store_actions)
         self.register_buffer("outcomes", torch.tensor(list(outcomes)), persistent=False)
         self.action_token = nn.Linear(ACTION_WIDTH, config.width) if config.interleave else None
         self.register_buffer("action_weight", torch.ones(store_actions))
@@ -156,15 +190,30 @@ class UniPinRec(PinRec):
         hidden = torch.full_like(time_BK, MASK)
         return self.token_vectors(e_BKE, time_BK, surface_BK, hidden, previous_BK)
 
+    def counted(
+        self, tokens: Tokens, items_BK: Tensor, time_BK: Tensor, seen_BK: Tensor, rates_BKF: Tensor
+    ) -> Tensor | None:
+        """What has been counted of candidates (B, K, F), for the heads; None for models that read no counts.
+
+        Args:
+            tokens, items_BK, time_BK, seen_BK: see :class:`HistoryMatches`.
+            rates_BKF: of the candidates' items, see :class:`bowerbird.recommend.ranking.rates.ItemRates`.
+        """
+        if self.matches is None:
+            return None
+        return torch.cat([rates_BKF, self.matches(tokens, items_BK, time_BK, seen_BK)], dim=-1)
+
     def rank(
-        self, encoded: Encoded, e_BKE: Tensor, items_BK: Tensor, *, time_B: Tensor, surface_B: Tensor
-    ) -> Tensor:
+        self, encoded: Encoded, e_BKE: Tensor, items_BK: Tensor, *, time_B: Tensor, surface_B: Tensor,
+        counts_BKF: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Action logits (B, K, C) of candidates against an encoded history, which is left as it was.
 
         Args:
             encoded: the histories; a row without events is legal.
             e_BKE: item vectors, as the index stores them. items_BK: int64 ids of the items, -1 = unknown.
             time_B: int64 ms of the requests. surface_B: int64 surface codes.
+            counts_BKF: from :meth:`counted`.
         """
         shape = e_BKE.shape[:2]
         x_BKD = self.candidate_vectors(
@@ -174,7 +223,8 @@ class UniPinRec(PinRec):
         z_BKD = self.decoder.score(x_BKD, encoded.cache)
         asked_BCE = self._asked(encoded.last_BD, surface_B)
         asked_BKCE = asked_BCE[:, None].expand(-1, e_BKE.shape[1], -1, -1)
-        return self._logits(z_BKD, e_BKE, asked_BKCE) + self._bias(items_BK)
+        logits_BKC = self._logits(z_BKD, e_BKE, asked_BKCE) + self._bias(items_BK)
+        return logits_BKC if self.count_heads is None else logits_BKC + self.count_heads(z_BKD, counts_BKF)
 
     @torch.no_grad()
     def _asked(self, h_XD: Tensor, surface_X: Tensor) -> Tensor:
@@ -263,7 +313,7 @@ class UniPinRec(PinRec):
             past_RC = self._past_logits(h_BLD, vectors.e_BNE, tokens.surface, where_BN) + self.past_bias
             asked.append(("past", self._action_loss(past_RC, tokens.deeds[where_BN])))
         if self.uni.rank_slates:
-            shown_RC = self.slate_logits(h_BLD, z_BKD, candidates, vectors.others[0])
+            shown_RC = self.slate_logits(h_BLD, z_BKD, candidates, vectors.others[0], tokens)
             asked.append(
                 ("slate", self._action_loss(shown_RC, candidates.deeds[real_BK], candidates.weight[real_BK]))
             )
@@ -277,19 +327,27 @@ class UniPinRec(PinRec):
                 parts[name] = (whole[0] * mean).detach()
         return Loss(total, weight), parts
 
-    def slate_logits(self, h_BLD: Tensor, z_BKD: Tensor, candidates: Candidates, e_RE: Tensor) -> Tensor:
+    def slate_logits(
+        self, h_BLD: Tensor, z_BKD: Tensor, candidates: Candidates, e_RE: Tensor, tokens: Tokens
+    ) -> Tensor:
         """Action logits (R, C) of the R real candidates of a training batch.
 
         Args:
             h_BLD, z_BKD: hidden states of the history and of the candidates.
             candidates: what they are.
             e_RE: item vectors of the real ones.
+            tokens: the windows, nothing hidden.
         """
         real_BK = candidates.real
         window_R = real_BK.nonzero()[:, 0]
         last_RD = h_BLD[window_R, candidates.seen[real_BK] * self.tokens_per_event - 1]
         asked_RCE = self._asked(last_RD, candidates.surface[real_BK])
-        return self._logits(z_BKD[real_BK], e_RE, asked_RCE) + self._bias(candidates.item[real_BK])
+        z_RD, items_R = z_BKD[real_BK], candidates.item[real_BK]
+        logits_RC = self._logits(z_RD, e_RE, asked_RCE) + self._bias(items_R)
+        if self.count_heads is None:
+            return logits_RC
+        counts_BKF = self.counted(tokens, candidates.item, candidates.time, candidates.seen, candidates.rates)
+        return logits_RC + self.count_heads(z_RD, None if counts_BKF is None else counts_BKF[real_BK])
 
     def _past_logits(self, h_BLD: Tensor, e_BNE: Tensor, surface_BN: Tensor, where_BN: Tensor) -> Tensor:
         """Action logits (R, C) of R past positions, each in the state right before it (none for the first)."""

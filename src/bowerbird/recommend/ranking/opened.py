@@ -15,11 +15,13 @@ from torch import Tensor
 from bowerbird.evaluate.slates import SlateCases
 from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
+from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.inputs.conditions import Conditions
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import Encoded, PinRec
 from bowerbird.recommend.ranking.config import UniPinRecConfig
 from bowerbird.recommend.ranking.model import UniPinRec
+from bowerbird.recommend.ranking.rates import ItemRates
 from bowerbird.recommend.retrieval.opened import OpenPinRec, item_features
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import View
@@ -32,6 +34,7 @@ class OpenUniPinRec(OpenPinRec):
     """See the module docstring and :class:`OpenPinRec`."""
 
     config_class: ClassVar[type[PinRecConfig]] = UniPinRecConfig
+    _rates: tuple[View, ItemRates] | None = None
 
     @classmethod
     def network(
@@ -74,8 +77,9 @@ class OpenUniPinRec(OpenPinRec):
 
     @torch.no_grad()
     def rank(
-        self, encoded: Encoded, vectors_BKE: Tensor, items_BK: Tensor, *, time_B: Tensor, surface_B: Tensor
-    ) -> Tensor:
+        self, encoded: Encoded, vectors_BKE: Tensor, items_BK: Tensor, *, time_B: Tensor, surface_B: Tensor,
+        history: Tokens | None = None, view: View | None = None,
+    ) -> Tensor:  # fmt: skip
         """Calibrated probabilities (B, K, C) of every action of the store.
 
         Args:
@@ -83,13 +87,33 @@ class OpenUniPinRec(OpenPinRec):
             vectors_BKE: float32 unit item vectors, as stored with the index.
             items_BK: int64 dense ids of the items; -1 where a place is empty.
             time_B: int64 ms of the requests. surface_B: int64 surface codes.
+            history: the histories that were encoded; required by models that read counts.
+            view: whose rows item rates count; the model's own when left out.
 
         Raises:
             ConfigError: if the model was not trained to rank.
         """
         if not self.ranks:
             raise ConfigError("this model was trained to retrieve only (rank_slates is off); it cannot rank")
-        return self.ranker.rank(encoded, vectors_BKE, items_BK, time_B=time_B, surface_B=surface_B).sigmoid()
+        counts_BKF = None if history is None else self._counted(history, items_BK, time_B, view or self.view)
+        return self.ranker.rank(
+            encoded, vectors_BKE, items_BK, time_B=time_B, surface_B=surface_B, counts_BKF=counts_BKF
+        ).sigmoid()
+
+    def _counted(self, history: Tokens, items_BK: Tensor, time_B: Tensor, view: View) -> Tensor | None:
+        """Counts (B, K, F) of candidates; None for models that read none."""
+        if self.ranker.matches is None:
+            return None
+        time_BK = time_B[:, None].expand(items_BK.shape)
+        rates_BKF = torch.from_numpy(self.rates_of(view).at(items_BK.numpy(), time_BK.numpy()))
+        return self.ranker.counted(history, items_BK, time_B[:, None], history.lengths[:, None], rates_BKF)
+
+    def rates_of(self, view: View) -> ItemRates:
+        """Item rates of a view; those of the last one asked for are kept."""
+        if self._rates is None or self._rates[0] is not view:
+            assert isinstance(self.config, UniPinRecConfig)
+            self._rates = (view, ItemRates(view, self.config.counts_step_hours))
+        return self._rates[1]
 
 
 class UniPinRecRanker:
@@ -110,6 +134,7 @@ class UniPinRecRanker:
         actions = len(cases.action_names)
         out = np.zeros((cases.n_rows, actions), np.float32)
         done = 0
+        counted = cases.view if cases.live or cases.earlier is None else cases.earlier
         for chunk in cases.chunks(_ROWS):
             # slates one behind another may share a history; each distinct one is read once
             key = np.stack([chunk.user.astype(np.int64), chunk.history_end], axis=1)
@@ -130,6 +155,8 @@ class UniPinRecRanker:
                 items_SK,
                 time_B=torch.from_numpy(chunk.time),
                 surface_B=surface_S,
+                history=tokens.rows(rows),
+                view=counted,
             )
             found = probability_SKC.numpy()[chunk.mask]
             out[done : done + len(found), : found.shape[1]] = found

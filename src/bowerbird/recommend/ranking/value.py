@@ -58,9 +58,8 @@ def reranked(
     for low in range(0, len(cases), _CASES):
         chunk = cases.subset(slice(low, low + _CASES))
         items_BK = found.items[low : low + _CASES]
-        encoded = opened.encode(
-            opened.histories(chunk.user, chunk.history_end, view=chunk.view, time=chunk.time)
-        )
+        history = opened.histories(chunk.user, chunk.history_end, view=chunk.view, time=chunk.time)
+        encoded = opened.encode(history)
         ids_BK = torch.from_numpy(items_BK.astype(np.int64))
         surface_B = torch.from_numpy(opened.conditions.surface_codes(chunk.surface))
         probability_BKC = opened.rank(
@@ -69,6 +68,8 @@ def reranked(
             ids_BK,
             time_B=torch.from_numpy(chunk.time),
             surface_B=surface_B,
+            history=history,
+            view=chunk.view,
         )
         value_BK = np.where(items_BK < 0, -np.inf, (probability_BKC @ weight_C).numpy())
         order = np.argsort(-value_BK, axis=1, kind="stable")[:, :k]

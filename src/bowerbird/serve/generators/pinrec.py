@@ -165,7 +165,14 @@ class UniPinRecGenerator(PinRecGenerator):
         self, reading: Reading, vectors_BKE: Tensor, items_BK: Tensor, time_B: Tensor, surface_B: Tensor
     ) -> Tensor:
         """(B, K, C) calibrated probabilities of every action."""
-        return self.uni.rank(reading.encoded, vectors_BKE, items_BK, time_B=time_B, surface_B=surface_B)
+        return self.uni.rank(
+            reading.encoded,
+            vectors_BKE,
+            items_BK,
+            time_B=time_B,
+            surface_B=surface_B,
+            history=reading.history,
+        )
 
     def candidate_tokens(
         self, reading: Reading, vectors_BKE: Tensor, time_B: Tensor, surface_B: Tensor

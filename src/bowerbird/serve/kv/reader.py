@@ -217,6 +217,11 @@ class Reading:
         windows = [w if c is None else w.followed_by(c) for w, c in zip(self._windows, contexts, strict=True)]
         return Reading(self._reader, windows, None, grown)
 
+    @property
+    def history(self) -> Tokens:
+        """The same histories as model inputs, for heads that count in them."""
+        return self._reader.tokens(self._windows)
+
     def keep(self, rows: Sequence[int]) -> Reading:
         """Some rows of the batch."""
         if list(rows) == list(range(len(self._windows))):
