@@ -128,7 +128,9 @@ def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object
     ]  # fmt: skip
     split = bench.split
     baselines = (
-        fitted_rankers(split.valid, tuple(RANKERS), seeds=bench.seeds, on_progress=print) if not only else []
+        fitted_rankers(split.train, tuple(RANKERS), valid=split.valid, seeds=bench.seeds, on_progress=print)
+        if not only
+        else []
     )
     table = bench.order(ranking_arms if not only else ["joint"], baselines)
     action = table.headline[0]
