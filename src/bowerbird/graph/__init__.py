@@ -42,9 +42,16 @@ from bowerbird.graph.statistics import (
 from bowerbird.graph.store import UNDATED, Graph, Relation
 
 if TYPE_CHECKING:
-    from bowerbird.graph.sampling import Neighbourhoods, Sampler, Slot, Subset
+    from bowerbird.graph.sampling import (
+        Neighbourhoods,
+        Sampler,
+        Slot,
+        StoredNeighbourhoods,
+        Subset,
+        precompute,
+    )
 
-_SAMPLING = ("Neighbourhoods", "Sampler", "Slot", "StoredNeighbourhoods", "Subset")
+_SAMPLING = ("Neighbourhoods", "Sampler", "Slot", "StoredNeighbourhoods", "Subset", "precompute")
 
 __all__ = [
     "UNDATED",
@@ -68,6 +75,7 @@ __all__ = [
     "RelationSpec",
     "Sampler",
     "Slot",
+    "StoredNeighbourhoods",
     "Subset",
     "UserItem",
     "append_edges",
@@ -81,6 +89,7 @@ __all__ = [
     "from_geometric",
     "merge_deltas",
     "plot_degrees",
+    "precompute",
     "read_edges",
     "to_geometric",
     "write_edges",

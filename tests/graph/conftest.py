@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True, scope="package")
 def no_waiting_for_the_disk() -> Iterator[None]:
     """Flushing to the disk does nothing; what a power cut leaves behind is not what these tests are about."""
     patch = pytest.MonkeyPatch()

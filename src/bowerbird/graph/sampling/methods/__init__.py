@@ -1,0 +1,1 @@
+"""Ways to score the nodes around a node: forward push, its plain reference, simulated walks, power iteration."""
