@@ -108,7 +108,8 @@ def claims(found: dict[str, Any]) -> list[dict[str, str]]:
         if row["name"].startswith("paper"):
             rows.append(
                 _row(
-                    "U7", "ranking against the cached history costs k of n + k tokens", "2.38 to 2.51 (GPU)",
+                    f"U7 {row['name'].removeprefix('paper, ')}",
+                    "ranking against the cached history costs k of n + k tokens", "2.38 to 2.51 (GPU)",
                     f"n = 992, k = 656, 12 layers, {row['name']}: dense pass over cached pass, largest difference of "
                     f"scores {row['largest_difference']:.0e}", row["ratio"], row["target"],
                 )
@@ -117,7 +118,8 @@ def claims(found: dict[str, Any]) -> list[dict[str, str]]:
         against = arms["kept across stages and requests"]["against_two_models"]
         rows.append(
             _row(
-                "U8", "one model served once per user beats two models", "+63.6 % requests/s, -11.1 % latency",
+                f"U8 {batches}", "one model served once per user beats two models",
+                "+63.6 % requests/s, -11.1 % latency",
                 f"requests/s through the engine, {batches}: one model with shared keys and values over two models; "
                 f"p50 x {against['p50']:.2f}, p99 x {against['p99']:.2f}", against["requests_per_second"], 1.6,
             )
