@@ -26,6 +26,11 @@ from .contract import LearnerContract
 
 #: Settings that make each learner small enough for the tiny store.
 SMALL: dict[str, list[str]] = {
+    "omnisage": [
+        "steps=6", "validate_every=3", "width=16", "heads=2", "dim=16", "feature_dim=8", "user_width=16",
+        "history_length=8", "pairs=32", "features=16", "sequences=4", "random_nodes=16", "frequency_draws=500",
+        "budget=200", "saved_items=4", "saved_collections=0", "linked_items=4",
+    ],
     "pinrec": [
         "epochs=2", "width=16", "item_dim=16", "id_dim=16", "content_dim=8", "layers=1", "history_length=8",
         "random_negatives=8", "batch_positions=64", "precision=fp32", "warmup_steps=0",

@@ -10,6 +10,7 @@ from bowerbird.tables.errors import ConfigError, did_you_mean
 
 #: name -> "module:class"; modules are imported when first asked for, so that listing learners costs nothing.
 LEARNERS: dict[str, str] = {
+    "omnisage": "bowerbird.represent.learner:OmniSageLearner",
     "pinrec": "bowerbird.recommend.learner:PinRecLearner",
     "unipinrec": "bowerbird.recommend.ranking.learner:UniPinRecLearner",
 }

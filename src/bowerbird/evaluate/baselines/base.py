@@ -73,6 +73,10 @@ class Baseline(ABC):
         size = max(1, _CELLS // max(cases.n_items, 1))
         return Ranking.stack(self._recommend(chunk, k) for chunk in cases.chunks(size))
 
+    def scores(self, cases: Cases) -> NDArray[np.floating[Any]]:
+        """Fresh scores (C, I) of every item, -inf where it has no opinion; for rankings of some items only."""
+        return self._score(cases)
+
     def _recommend(self, cases: Cases, k: int) -> Ranking:
         return backfill(rank_scores(self._score(cases), cases, k), self._popular, cases)
 

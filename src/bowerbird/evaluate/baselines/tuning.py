@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bowerbird.evaluate.baselines.base import Baseline, settings_of
+from bowerbird.evaluate.baselines.content import ContentCosine
 from bowerbird.evaluate.baselines.ease import EASE
 from bowerbird.evaluate.baselines.ials import IALS
+from bowerbird.evaluate.baselines.lightgcn import LightGCN
 from bowerbird.evaluate.baselines.markov import Markov, RecentMarkov
 from bowerbird.evaluate.baselines.neighbours import ItemKNN
+from bowerbird.evaluate.baselines.pagerank import PageRank
 from bowerbird.evaluate.baselines.popularity import Popularity, RecentPopularity
 from bowerbird.evaluate.cases import Cases
 from bowerbird.evaluate.metrics.accuracy import parse_metric
@@ -36,10 +39,20 @@ BASELINES: dict[str, type[Baseline]] = {
 }
 """The baselines every report must show, by short name."""
 
+GRAPH_BASELINES: dict[str, type[Baseline]] = {
+    "content": ContentCosine,
+    "pagerank": PageRank,
+    "lightgcn": LightGCN,
+}
+"""The further floors of a report about graphs and content, by short name."""
+
 QUICK_GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "itemknn": {"shrink": (10.0,), "neighbours": (300,), "decay": (1.0, 0.8, 0.5)},
     "ease": {"penalty": (100.0,), "decay": (1.0, 0.8, 0.5)},
     "ials": {"factors": (64,), "regularization": (1.0,), "alpha": (1.0, 10.0)},
+    "content": {"decay": (1.0,)},
+    "pagerank": {"restart": (0.2, 0.5), "hub_penalty": (0.0, 0.5)},
+    "lightgcn": {"layers": (2,), "regularization": (1e-4,), "negatives": (64,)},
 }
 """Smaller grids for a demonstration: the settings that matter most, in seconds instead of minutes."""
 
@@ -82,7 +95,7 @@ def tune(
     """Try a grid on validation cases; the first of equally good settings wins.
 
     Args:
-        baseline: a key of `BASELINES`.
+        baseline: a key of `BASELINES` or `GRAPH_BASELINES`.
         train: what is fitted on.
         cases: validation cases; their targets must lie past `train`'s wall.
         metric: what is maximised.
@@ -93,9 +106,10 @@ def tune(
     Raises:
         ConfigError: unknown baseline or metric.
     """
-    if baseline not in BASELINES:
-        raise ConfigError(f"unknown baseline {baseline!r}; {did_you_mean(baseline, BASELINES)}")
-    kind = BASELINES[baseline]
+    known = BASELINES | GRAPH_BASELINES
+    if baseline not in known:
+        raise ConfigError(f"unknown baseline {baseline!r}; {did_you_mean(baseline, known)}")
+    kind = known[baseline]
     measure, k = parse_metric(metric)
     started = time.perf_counter()
     tried: list[tuple[dict[str, Any], float]] = []
@@ -151,7 +165,7 @@ def fitted_baselines(
     for name in names:
         tuned = tune(name, train, cases, metric=metric, grid=(grids or {}).get(name), on_progress=on_progress)
         log.append(tuned)
-        kind = BASELINES[name]
+        kind = (BASELINES | GRAPH_BASELINES)[name]
         for seed in seeds if kind.random else seeds[:1]:
             extra = {"seed": seed} if kind.random else {}
             fitted.append(kind(**tuned.settings, **extra).fit(final))
