@@ -1,4 +1,4 @@
-"""The UniPinRec claims U1 to U5, U9 and U10 on one store: arms of one code, three seeds, paired intervals.
+"""The UniPinRec claims U1 to U6, U9 and U10 on one store: arms of one code, three seeds, paired intervals.
 
 Every arm differs from the joint model in the one setting that its claim is about and is trained on the same data for
 the same number of epochs. Retrieval is measured on next events after a wall in time over the whole catalogue, ranking
@@ -55,6 +55,8 @@ def arms(joint: UniPinRecConfig) -> dict[str, UniPinRecConfig]:
         "no past": replace(joint, rank_past=False),
         "plain": joint.plain(),
         "plain ranking": joint.plain().ranking_only(),
+        "half the layers": replace(joint, layers=max(1, joint.layers // 2)),
+        "half the history": replace(joint, history_length=joint.history_length // 2),
         **{f"mask {p:g}": replace(joint, p_mask=p) for p in MASKS},
     }
 
@@ -123,7 +125,7 @@ def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object
     """The claims in order, and the tables behind them."""
     ranking_arms = [
         "joint", "ranking", "plain", "plain ranking", "tuned frozen", "tuned", "interleaved",
-        "interleaved, equal items", "no past",
+        "interleaved, equal items", "no past", "half the layers", "half the history",
         *(f"mask {p:g}" for p in MASKS),
     ]  # fmt: skip
     split = bench.split
@@ -157,6 +159,8 @@ def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object
             row for p in MASKS for row in _against(
                 table, action, f"U5 {p:g}", f"masking 20 % beats masking {p:.0%}", "0 worst, 0.2 best", f"mask {p:g}")
         ],
+        "U6": lambda: _against(table, action, "U6 depth", "deeper helps", "helps", "half the layers")
+        + _against(table, action, "U6 length", "longer histories help", "helps", "half the history"),
         "U9": lambda: _overfetch(bench),
         "U10": lambda: _against(table, action, "U10", "asking for past actions helps ranking", "no number", "no past"),
         "U11": lambda: [
