@@ -1,6 +1,6 @@
 """A heterogeneous graph on disk: built from a store through a view or from any edges, opened in an instant.
 
-``store`` the memory-mapped CSR files and their manifest · ``build`` streams edges into them, prunes hubs, merges
+``store`` the memory-mapped CSR files and their manifest · ``building`` streams edges into them, prunes hubs, merges
 deltas · ``statistics`` degrees, components, a plot · ``interop`` edge files and PyTorch Geometric.
 ``sampling`` random walks with restart. Features stay in the store and are gathered by id.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bowerbird.graph.build import (
+from bowerbird.graph.building import (
     BuildReport,
     EdgeList,
     Edges,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bowerbird.graph.build.input.edges import EdgeList, Edges
+from bowerbird.graph.building.input.edges import EdgeList, Edges
 from bowerbird.graph.errors import GraphError
 from bowerbird.graph.store import UNDATED, Graph
 from bowerbird.tables.atomic import replacing

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bowerbird.graph.build.from_edges import from_edges
-from bowerbird.graph.build.input.edges import EdgeList, Edges
+from bowerbird.graph.building.from_edges import from_edges
+from bowerbird.graph.building.input.edges import EdgeList, Edges
 from bowerbird.graph.errors import GraphError
 from bowerbird.graph.store import Graph
 from bowerbird.tables.errors import did_you_mean

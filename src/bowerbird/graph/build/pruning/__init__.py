@@ -1,5 +1,0 @@
-"""Degree pruning: the rule, the random numbers behind it, and the kernels that apply it."""
-
-from bowerbird.graph.build.pruning.rule import Pruning
-
-__all__ = ["Pruning"]
