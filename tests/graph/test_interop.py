@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.graph.build.truth import as_dict
 
 from bowerbird.graph import (
     UNDATED,
@@ -25,6 +24,7 @@ from bowerbird.graph import (
     to_geometric,
     write_edges,
 )
+from graph.building.truth import as_dict
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.graph.build.truth import as_dict, assert_same_arrays
 
 from bowerbird.graph import (
     BuildReport,
@@ -22,6 +21,7 @@ from bowerbird.graph import (
     from_edges,
     merge_deltas,
 )
+from graph.building.truth import as_dict, assert_same_arrays
 
 PRUNINGS = [
     None,

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.graph.build.truth import Row, as_dict, assert_same_arrays, merged, turned
 
 from bowerbird.graph import UNDATED, BuildReport, EdgeList, Edges, Graph, GraphError, from_edges
+from graph.building.truth import Row, as_dict, assert_same_arrays, merged, turned
 
 rows = st.lists(
     st.tuples(

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.graph.build.truth import as_dict, assert_same_arrays, turned
 
 from bowerbird.graph import EdgeList, Edges, Graph, Pruning, from_edges
 from bowerbird.tables.errors import ConfigError
+from graph.building.truth import as_dict, assert_same_arrays, turned
 
 SMALL = Pruning(exponent=0.5, floor=2, cap=4)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from tests.graph.build.truth import as_dict
 
 from bowerbird.graph import (
     BuildReport,
@@ -20,6 +19,7 @@ from bowerbird.graph import (
     from_edges,
     merge_deltas,
 )
+from graph.building.truth import as_dict
 
 NAN, INF = float("nan"), float("inf")
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.graph.build.truth import as_dict, assert_same_arrays
 
 from bowerbird.graph import (
     UNDATED,
@@ -31,6 +30,7 @@ from bowerbird.graph import (
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.store import Store, build_store
 from bowerbird.tables.view import LastOut, View
+from graph.building.truth import as_dict, assert_same_arrays
 
 WALLS = [None, 1, 40, 41, 120, 10_000]
 N_USERS, N_ITEMS = 7, 15

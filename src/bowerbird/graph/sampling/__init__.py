@@ -4,6 +4,7 @@
 its reference in numpy, simulated walks, power iteration · ``stored`` all neighbourhoods of a type in mapped files.
 """
 
+from bowerbird.graph.compiled import forget_stale
 from bowerbird.graph.sampling.sampler import Method, Sampler
 from bowerbird.graph.sampling.shapes import PADDING, Neighbourhoods, Slot, Subset
 from bowerbird.graph.sampling.stored import StoredNeighbourhoods, precompute
@@ -18,3 +19,5 @@ __all__ = [
     "Subset",
     "precompute",
 ]
+
+forget_stale()

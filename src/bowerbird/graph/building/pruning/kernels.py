@@ -15,6 +15,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from bowerbird.graph.compiled import forget_stale
+
+forget_stale()
+
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MUL_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MUL_2 = np.uint64(0x94D049BB133111EB)
