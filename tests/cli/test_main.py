@@ -21,6 +21,7 @@ COMMANDS = (
     "simulate",
     "fit",
     "evaluate",
+    "emit",
     "ledger",
     "recommend",
     "similar",

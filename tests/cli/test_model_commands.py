@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,43 @@ def test_evaluate_prints_the_table_and_writes_the_report(
     assert "<html" in (tmp_path / "report" / "report.html").read_text()
     for name in ("popularity", "item-kNN", "EASE"):
         assert name.lower() in done.stdout.lower(), name
+
+
+def test_seeds_of_one_model_are_one_report_and_other_models_have_their_own(
+    bowerbird: Bowerbird, store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "models"
+    fitted = bowerbird("fit", "pinrec", "--store", store, "--out", out, "--seeds", "1,2", "-q", *TINY)
+    assert fitted.exit_code == 0, fitted.output
+    both = [out / "seed-1", out / "seed-2"]
+    done = bowerbird("evaluate", *both, "--store", store, "--report", tmp_path / "one")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "one" / "report.json").read_text())
+    assert report["facts"]["seeds"] == [1, 2]
+    other = bowerbird(
+        "fit", "pinrec", "--store", store, "--out", out / "plain", "-q", *TINY, "--set", "epochs=1"
+    )
+    assert other.exit_code == 0, other.output
+    done = bowerbird("evaluate", *both, out / "plain", "--store", store, "--report", tmp_path / "two")
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"seed-1", "plain"}
+
+
+def test_what_one_model_emits_another_learns_from(
+    bowerbird: Bowerbird, store: Path, model: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "store"
+    shutil.copytree(store, own)
+    done = bowerbird("emit", model, "--store", own, "--release", "first")
+    assert done.exit_code == 0 and "pinrec_items" in done.stderr, done.output
+    signal_name = "--set=item_signals=pinrec_items/first"
+    fitted = bowerbird("fit", "pinrec", "--store", own, "--out", tmp_path / "m", "-q", *TINY, signal_name)
+    assert fitted.exit_code == 0, fitted.output
+    assert Artifact.load(tmp_path / "m").config["item_signals"] == ["pinrec_items/first"]
+    assert bowerbird("emit", model, "--store", own, "--everything", "--release", "late").exit_code == 0
+    late = "--set=item_signals=pinrec_items/late"
+    refused = bowerbird("fit", "pinrec", "--store", own, "--out", tmp_path / "n", "-q", *TINY, late)
+    assert refused.exit_code == 2 and "may learn from data" in refused.stderr
 
 
 def test_recommend_for_a_user(bowerbird: Bowerbird, store: Path, model: Path) -> None:

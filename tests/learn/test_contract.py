@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -97,7 +97,9 @@ class ToyLearner(Learner[ToyConfig]):
             {"training": result.to_dict()},
         )  # fmt: skip
 
-    def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> ToyReport:
+    def evaluate(
+        self, artifact: Artifact, view: View, *, since: View, run: Run | None = None, seeds: Sequence[Artifact] = ()
+    ) -> ToyReport:
         later = view.held_out(since)
         return ToyReport(_loss(artifact.tensors["weight"], later.user, later.item), len(later))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -92,12 +92,13 @@ def common(
     """Options before a command."""
 
 
-for _panel, _commands in {
+_PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Data": (data.init, data.ingest, data.dataset, data.simulate),
-    "Models": (learning.fit, learning.evaluate, learning.ledger),
+    "Models": (learning.fit, learning.evaluate, learning.emit, learning.ledger),
     "Releases": (publish.publish, publish.releases, publish.rollback, publish.verify),
     "Answers": (asking.recommend, asking.similar, serving.serve, demo.demo),
-}.items():
+}
+for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 app.add_typer(online.commands, name="online", rich_help_panel="Data")

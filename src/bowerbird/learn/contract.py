@@ -7,7 +7,7 @@ command line, the contract tests, releases and reports then work for it unchange
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from bowerbird.learn.settings import from_dict, preset
@@ -84,7 +84,15 @@ class Learner(ABC, Generic[C]):
         """
 
     @abstractmethod
-    def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Evaluation:
+    def evaluate(
+        self,
+        artifact: Artifact,
+        view: View,
+        *,
+        since: View,
+        run: Run | None = None,
+        seeds: Sequence[Artifact] = (),
+    ) -> Evaluation:
         """Measure an artifact.
 
         Args:
@@ -93,6 +101,7 @@ class Learner(ABC, Generic[C]):
                 it, each ending before its target.
             since: the earlier view.
             run: seed, device and progress.
+            seeds: the same model fitted with other seeds; all of them are measured as one.
 
         Returns:
             An object with ``to_dict()``.

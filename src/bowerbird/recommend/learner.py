@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -99,12 +99,14 @@ class PinRecLearner(Learner[PinRecConfig]):
             artifact = replace(artifact, facts={**artifact.facts, **fitted})
         return artifact
 
-    def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Report:
+    def evaluate(
+        self, artifact: Artifact, view: View, *, since: View, run: Run | None = None, seeds: Sequence[Artifact] = ()
+    ) -> Report:
         """The headline table, the outcome matrix and the curves of one artifact, beside all baselines."""
         from bowerbird.evaluate.baselines import QUICK_GRIDS
         from bowerbird.recommend.evaluation import report  # plots are heavy, training never needs them
 
-        return report([artifact], view, since=since, run=run, grids=QUICK_GRIDS)
+        return report([artifact, *seeds], view, since=since, run=run, grids=QUICK_GRIDS)
 
     def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
         """Item vectors of the retrieval space, for every item the view knows."""
@@ -115,6 +117,7 @@ class PinRecLearner(Learner[PinRecConfig]):
             entity="item",
             ids=view.item_ids.decode(known.astype(np.int32)),
             vectors=opened.vectors_IE[torch.from_numpy(known)].numpy(),
+            facts={"wall": view.wall, "data": view.fingerprint},
         )
 
     # What a model with more on its input or output does differently; see ``recommend.ranking``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,7 +48,7 @@ class OmniSageLearner(Learner[OmniSageConfig]):
         run.seed_everything()
         encoder = ContentEncoder.fit(view)
         run.say("building the graph and its neighbourhoods")
-        world = open_world(view, config, encoder, folder=None if run.folder is None else run.folder / "world")
+        world = open_world(view, config, encoder, folder=None if run.folder is None else run.folder / "world", learning=True)
         examples = OmniSageExamples(world, config, seed=run.seed)
         spaces = read_spaces(config.old_spaces, view)
         model = OmniSage(config, world.contents, world.slots, spaces)
@@ -76,11 +76,13 @@ class OmniSageLearner(Learner[OmniSageConfig]):
             facts=facts,
         )
 
-    def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Report:
+    def evaluate(
+        self, artifact: Artifact, view: View, *, since: View, run: Run | None = None, seeds: Sequence[Artifact] = ()
+    ) -> Report:
         """User to item, item to item and item to collection, beside the baselines; see ``represent.evaluation``."""
         from bowerbird.represent.evaluation import report  # plots are heavy, training never needs them
 
-        return report([artifact], view, since=since, run=run, quick=True)
+        return report([artifact, *seeds], view, since=since, run=run, quick=True)
 
     def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
         """Vectors of every item and collection the view knows and of every user with a positive event."""

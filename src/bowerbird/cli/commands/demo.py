@@ -75,7 +75,7 @@ def demo(
 
     with _step(3, "evaluation: on the last tenth of the log, beside the baselines") as step:
         report_path, step.found = kept(
-            folder, "report", key_of(key), lambda path: report_on(model_path, store, path, Run(quiet=True))
+            folder, "report", key_of(key), lambda path: report_on([model_path], store, path, Run(quiet=True))
         )
         step.says = f"{report_path / 'report.html'}"
     show_saved(report_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,8 +88,9 @@ def evaluate(
 ) -> None:
     """Measure models beside the honest baselines, on what they have not seen.
 
-    The part of the log that was kept back when a model was fitted is found again from the model itself. Several models
-    give one report each, in folders of their names.
+    The part of the log that was kept back when a model was fitted is found again from the model itself. One model
+    fitted with several seeds gives one report with intervals over seeds; different models give one each, in folders of
+    their names.
 
     Examples:
 
@@ -99,15 +101,29 @@ def evaluate(
     from bowerbird.tables.store import Store
 
     opened = Store.open(store)
-    for artifact in artifacts:
-        folder = report if len(artifacts) == 1 else report / artifact.name
-        report_on(artifact, opened, folder, Run(device=device))
+    models = _by_model(artifacts)
+    for same in models:
+        folder = report if len(models) == 1 else report / same[0].name
+        report_on(same, opened, folder, Run(device=device))
         show_saved(folder)
         say(f"report: {folder / 'report.html'}")
 
 
-def report_on(artifact: Path, store: Store, folder: Path, run: Run) -> None:
-    """Evaluates a fitted model and writes `report.html`, `report.json` and `report.txt` (the table)."""
+def _by_model(artifacts: Sequence[Path]) -> list[list[Path]]:
+    """The folders gathered by what was fitted: artifacts that differ in their seed alone belong together."""
+    from bowerbird.learn.artifact import Artifact
+
+    found: dict[str, list[Path]] = {}
+    for folder in artifacts:
+        artifact = Artifact.load(folder)
+        settings = {name: value for name, value in artifact.config.items() if name != "seed"}
+        key = repr((artifact.learner, sorted(settings.items()), artifact.facts.get("wall")))
+        found.setdefault(key, []).append(folder)
+    return list(found.values())
+
+
+def report_on(artifacts: Sequence[Path], store: Store, folder: Path, run: Run) -> None:
+    """Evaluates a fitted model, of one seed or several, and writes `report.html`, `report.json` and `report.txt`."""
     from io import StringIO
 
     from rich.console import Console
@@ -118,10 +134,10 @@ def report_on(artifact: Path, store: Store, folder: Path, run: Run) -> None:
     from bowerbird.tables.atomic import write_atomic
     from bowerbird.tables.errors import ConfigError
 
-    found = Artifact.load(artifact)
+    found, *seeds = (Artifact.load(artifact) for artifact in artifacts)
     views = split_of(store, found)
     model = learner_class(found.learner).from_artifact(found)
-    report = model.evaluate(found, views.test, since=views.valid, run=run)
+    report = model.evaluate(found, views.test, since=views.valid, run=run, seeds=seeds)
     if not isinstance(report, Report):
         raise ConfigError(f"{found.learner} is not measured by a report; see its own documentation")
     report.save(folder)
@@ -133,6 +149,42 @@ def report_on(artifact: Path, store: Store, folder: Path, run: Run) -> None:
 def show_saved(folder: Path) -> None:
     """Prints the table of a report that was written before."""
     out().print((folder / "report.txt").read_text(), markup=False, soft_wrap=True)
+
+
+def emit(
+    artifact: Annotated[Path, typer.Argument(help="Folder of a fitted model.")],
+    store: StoreOption = Path("store"),
+    release: Annotated[
+        str | None, typer.Option(help="Name of what is written; left out: the name of the folder.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="From all of the log, not only the part it was fitted on.")
+    ] = False,
+) -> None:
+    """Write a model's signals into the store: vectors of items, collections and users for other models to read.
+
+    They are made from the part of the log that the model was fitted on, so that models fitted on the same part may
+    learn from them (`--set item_signals=NAME/RELEASE`). For serving, make them from everything.
+
+    Examples:
+
+    - `bowerbird emit omnisage --store store`
+    - `bowerbird fit pinrec --store store --set 'item_signals=["omnisage_items/omnisage"]'`
+    - `bowerbird emit omnisage --store store --everything --release today`
+    """
+    from bowerbird.learn.artifact import Artifact
+    from bowerbird.learn.registry import learner as learner_class
+    from bowerbird.learn.signals import write_signal
+    from bowerbird.tables.store import Store
+    from bowerbird.tables.view import View
+
+    opened, found = Store.open(store), Artifact.load(artifact)
+    whole = View(opened)
+    view = whole if everything or found.facts.get("wall") == whole.wall else split_of(opened, found).train
+    for signal in learner_class(found.learner).from_artifact(found).emit(found, view):
+        folder = write_signal(store, signal, release or artifact.resolve().name)
+        size = "" if signal.vectors is None else f" of {signal.vectors.shape[1]}"
+        say(f"{folder}: {len(signal):,} {signal.entity} vectors{size}, {view.wall}")
 
 
 def _facts(artifact: Artifact) -> str:

@@ -28,12 +28,14 @@ class House:
         artifact: Folder of a fitted model; read where no releases are named.
         releases: Folder whose releases/ holds the releases to follow.
         online: File or URL of the online history; None = `online.sqlite` beside the store; "none" = no events.
+        graph: Folder of a graph; None = the folder `graph` inside the store, where there is one.
     """
 
     store: Path
     artifact: Path
     releases: Path | None = None
     online: str | None = None
+    graph: Path | None = None
 
     @property
     def history(self) -> str | Path | None:
@@ -81,6 +83,13 @@ def serve(
             "the store; none: no events."
         ),
     ] = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option(
+            help="Graph that items' neighbourhoods are read from, as `bowerbird graph build` makes it; left out: the "
+            "folder graph inside the store, where there is one."
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; others than 127.0.0.1 open it to the network.")
     ] = ("127.0.0.1"),
@@ -107,11 +116,11 @@ def serve(
     Examples:
 
     - `bowerbird serve --artifact model --store store`
-    - `bowerbird serve --follow --store store`
+    - `bowerbird serve --follow --store store --graph graph`
     - `bowerbird serve --port 0 --no-auth`
     """
     open_page(
-        House(store, artifact, (root or store) if follow else None, online),
+        House(store, artifact, (root or store) if follow else None, online, graph),
         host,
         port,
         Door(keys, no_auth, rate, timeout, drain, access_log),
@@ -142,7 +151,7 @@ def open_page(house: House, host: str, port: int, door: Door = Door()) -> None:
         metrics = Metrics()
         service = Service.open(
             house.store, artifact=house.artifact, releases=house.releases, history=house.history,
-            observer=metrics.batcher("model"),
+            observer=metrics.batcher("model"), graph=house.graph,
         )  # fmt: skip
         ring = None if door.open else KeyRing(file)
         url = address(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,12 +48,14 @@ class UniPinRecLearner(PinRecLearner):
         assert isinstance(self.config, UniPinRecConfig)
         return self.config
 
-    def evaluate(self, artifact: Artifact, view: View, *, since: View, run: Run | None = None) -> Report:
+    def evaluate(
+        self, artifact: Artifact, view: View, *, since: View, run: Run | None = None, seeds: Sequence[Artifact] = ()
+    ) -> Report:
         """PinRec's report, and how slates are ordered, beside the rankers."""
         from bowerbird.evaluate.baselines import QUICK_GRIDS
         from bowerbird.recommend.ranking.evaluation import report
 
-        return report([artifact], view, since=since, run=run, grids=QUICK_GRIDS)
+        return report([artifact, *seeds], view, since=since, run=run, grids=QUICK_GRIDS)
 
     def _examples(self, shown: View, conditions: Conditions, seed: int) -> PinRecExamples:
         return UniPinRecExamples(shown, self.uni, conditions, seed=seed)
