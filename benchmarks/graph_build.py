@@ -35,7 +35,7 @@ from bowerbird.graph import (
     from_edges,
     merge_deltas,
 )
-from bowerbird.graph.build.report import peak_memory
+from bowerbird.graph.building.report import peak_memory
 
 BATCH = 1 << 20
 
