@@ -77,6 +77,7 @@ def test_a_missing_store_or_model_is_named(
         ("recommend", "--artifact", gone, "--store", store, "--user", "u00"),
         ("similar", "--artifact", model, "--store", gone, "--item", "f01"),
         ("serve", "--artifact", gone, "--store", store, "--port", 0),
+        ("serve", "--artifact", model, "--store", store, "--graph", gone, "--port", 0),
     ):
         done = bowerbird(*arguments)
         assert done.exit_code == 2 and "gone" in done.stderr and "Traceback" not in done.output, arguments

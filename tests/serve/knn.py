@@ -50,6 +50,8 @@ class KnnGenerator:
                 for bit in range(len(store.manifest.actions))
             ]
         )
+        known_I = liked_UI.any(axis=0)[:, None]
+        self.item_vectors: np.ndarray | None = np.where(known_I, self._near[UNSPECIFIED], np.nan)
         self.failing: set[str] = set()
         self.called: list[str] = []
 

@@ -103,6 +103,24 @@ class Catalogue:
         best = np.argsort(-self._counts[codes], kind="stable")[:limit]
         return codes[best].astype(np.int32)
 
+    def first_categories(self) -> tuple[str | None, tuple[str, ...], np.ndarray]:
+        """The first value of each item in the first category column, for colouring.
+
+        Returns:
+            The column (None: there is none), its first values with the most frequent first, and int32 (I,) the place of
+            each item's value among them, -1 where it has none.
+        """
+        none = np.full(len(self), -1, np.int32)
+        if not self.category_columns:
+            return None, (), none
+        name = self.category_columns[0]
+        values = pl.col(name).list.drop_nulls().list.first() if name in self._multiple else pl.col(name)
+        rows = self._table.frame.select(value=values.cast(pl.String))
+        counted = rows.drop_nulls().group_by("value").len().sort(["len", "value"], descending=[True, False])
+        known = counted.select("value").with_row_index("code")
+        codes = rows.join(known, on="value", how="left", maintain_order="left")["code"].cast(pl.Int32)
+        return name, tuple(counted["value"].to_list()), codes.fill_null(-1).to_numpy().astype(np.int32)
+
     @cached_property
     def _members(self) -> dict[str, dict[str, np.ndarray]]:
         """Column to value to the ascending dense items that carry it."""

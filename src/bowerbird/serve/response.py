@@ -151,6 +151,41 @@ class Similar:
 
 
 @dataclass(frozen=True)
+class Near:
+    """A node near an item in the graph.
+
+    Attributes:
+        id: Raw id.
+        score: Share of its time that a random walk with restart from the item spends there.
+        through: Relations that join the two directly; empty: they are joined over other nodes only.
+        item: Its card, where it is an item of the catalogue.
+    """
+
+    id: RawId
+    score: float
+    through: tuple[str, ...] = ()
+    item: ItemCard | None = None
+
+
+@dataclass(frozen=True)
+class NearOfType:
+    """Nodes of one type, best first."""
+
+    type: str
+    nodes: tuple[Near, ...]
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """What is around an item in the graph, by node type. Users are left out."""
+
+    item: ItemCard
+    types: tuple[NearOfType, ...]
+    notes: tuple[Note, ...]
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
 class TimelineEvent:
     """One event of a user: what, when (ms UTC), what they did with it, and where."""
 
@@ -203,7 +238,8 @@ class Facet:
 class About:
     """What this engine serves.
 
-    `search_surface` is where most searches were made; None = the model reads no queries.
+    `search_surface` is where most searches were made; None = the model reads no queries. `map`: there is a map of the
+    catalogue. `graph`: there are neighbourhoods of items.
     """
 
     dataset: str
@@ -220,3 +256,5 @@ class About:
     facets: tuple[Facet, ...]
     slate_rule: str
     search_surface: str | None = None
+    map: bool = False
+    graph: bool = False

@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Self
 
 from bowerbird.serve.api.ports import ReleaseState
 from bowerbird.serve.engine import Engine
+from bowerbird.serve.map import CatalogueMap, Making
+from bowerbird.serve.neighbourhood import GraphNeighbours
 from bowerbird.serve.online import OnlineHistory
 from bowerbird.serve.releases import OpenedRelease, Release, ReleaseError, Releases, Swap, Watcher
 from bowerbird.serve.request import Filters, RawId, Request
-from bowerbird.serve.response import About, ItemCard, Response, Similar, Timeline, UserCard
+from bowerbird.serve.response import (
+    About,
+    ItemCard,
+    Neighbourhood,
+    Response,
+    Similar,
+    Timeline,
+    UserCard,
+)
 from bowerbird.tables.store import Store
 
 if TYPE_CHECKING:
@@ -35,6 +45,7 @@ class Service:
         releases: Whose active release is followed; None = the engine stays.
         store: Folder of the store that later releases answer from.
         serving: The release that the engine is from.
+        graph: Neighbourhoods of items, for engines of later releases too.
         observer: Told how batches run.
         every: Seconds between looks for another active release.
     """
@@ -42,8 +53,9 @@ class Service:
     def __init__(
         self, engine: Engine, history: OnlineHistory | None = None, *, releases: Releases | None = None,
         store: Path | None = None, serving: Release | None = None, observer: Observer | None = None, every: float = 1.0,
+        graph: GraphNeighbours | None = None,
     ) -> None:  # fmt: skip
-        self._history, self._releases, self._observer = history, releases, observer
+        self._history, self._releases, self._observer, self._graph = history, releases, observer, graph
         self._serving, self._refused = serving, ""
         self._engines: Swap[Engine] = Swap(self._ready(engine))
         self._watcher: Watcher | None = None
@@ -58,6 +70,7 @@ class Service:
     def open(
         cls, store: Path, *, artifact: Path | None = None, releases: Path | None = None,
         history: str | Path | None = None, observer: Observer | None = None, every: float = 1.0,
+        graph: Path | None = None,
     ) -> Self:  # fmt: skip
         """Open a store with the active release of a folder, or with an artifact.
 
@@ -67,17 +80,20 @@ class Service:
             releases: Folder whose releases/ `bowerbird publish` writes to.
             history: File or URL of the online history; None = events cannot be posted.
             observer, every: See the class.
+            graph: Folder of a graph of the store; None = the folder `graph` inside the store, where there is one.
 
         Raises:
             BowerbirdError: Something is missing or damaged, or does not belong together.
         """
         opened = Store.open(store)
+        near = GraphNeighbours.for_store(opened.path, graph)
         online = None if history is None else OnlineHistory.for_store(history, opened)
         try:
             if releases is None:
                 if artifact is None:
                     raise ReleaseError("nothing to serve: name an artifact, or a folder with releases")
-                return cls(Engine.open(artifact, store, history=online), online, observer=observer)
+                engine = Engine.open(artifact, store, history=online, graph=near)
+                return cls(engine, online, observer=observer, graph=near)
             root = Releases(releases)
             active = root.active()
             if active is None:
@@ -86,9 +102,10 @@ class Service:
                     f"--root {releases}"
                 )
             release = root.open(active.id, opened, verify=True)
-            engine = Engine(release.store, release.generator(), history=online)
+            engine = Engine(release.store, release.generator(), history=online, graph=near)
             return cls(
-                engine, online, releases=root, store=store, serving=release.release, observer=observer, every=every
+                engine, online, releases=root, store=store, serving=release.release, observer=observer, every=every,
+                graph=near,
             )  # fmt: skip
         except BaseException:
             if online is not None:
@@ -123,6 +140,16 @@ class Service:
         """See `Engine.items`."""
         with self._engines.use() as engine:
             return engine.items(search, limit, filters)
+
+    def neighbourhood(self, item: RawId, k: int = 10) -> Neighbourhood:
+        """See `Engine.neighbourhood`."""
+        with self._engines.use() as engine:
+            return engine.neighbourhood(item, k)
+
+    def map(self) -> CatalogueMap | Making:
+        """See `Engine.map`; the map is that of the release that answers."""
+        with self._engines.use() as engine:
+            return engine.map()
 
     def history(self, user: RawId, limit: int = 100) -> Timeline:
         """See `Engine.history`."""
@@ -214,7 +241,7 @@ class Service:
         return engine
 
     def _take_over(self, opened: OpenedRelease) -> None:
-        engine = Engine(opened.store, opened.generator(), history=self._history)
+        engine = Engine(opened.store, opened.generator(), history=self._history, graph=self._graph)
         self._engines.set(self._ready(engine))
         self._serving, self._refused = opened.release, ""
         log.info("release %s answers from now on", opened.id)

@@ -6,14 +6,17 @@ import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bowerbird.graph import build_graph
 from bowerbird.serve.engine import Engine
 from bowerbird.serve.online import OnlineEvent
 from bowerbird.serve.releases import Release, ReleaseError, Releases
 from bowerbird.serve.request import Request
 from bowerbird.serve.service import Service
 from bowerbird.tables.store import Store
+from bowerbird.tables.view import View
 
 
 @pytest.fixture
@@ -65,6 +68,24 @@ def test_a_swap_under_load_drops_no_request(
         for thread in threads:
             thread.join()
     assert not failures and seen == {one.id, two.id}
+
+
+def test_each_release_has_a_map_of_its_own_and_all_share_the_graph(
+    store: Store, root: Path, published: tuple[Path, Release, Release], tmp_path: Path
+) -> None:
+    _, one, two = published
+    build_graph(View(store), tmp_path / "graph")
+    service = Service.open(store.path, releases=root, graph=tmp_path / "graph", every=3600)
+    try:
+        before, near = service.map(), service.neighbourhood("f05", 5)
+        assert before.release == two.id and service.map() is before  # type: ignore[union-attr]
+        service.rollback()
+        after = service.map()
+        assert after.release == after.source == one.id  # type: ignore[union-attr]
+        assert not np.array_equal(before.x, after.x)  # type: ignore[union-attr]
+        assert service.neighbourhood("f05", 5).types == near.types and service.about.graph
+    finally:
+        service.close()
 
 
 def test_a_damaged_release_is_refused_and_the_old_one_goes_on(

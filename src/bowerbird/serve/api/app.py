@@ -24,6 +24,7 @@ from bowerbird.serve.api.limits import Limits
 from bowerbird.serve.api.metrics import Metrics
 from bowerbird.serve.api.ports import Answers, EventSink, ReleaseAdmin
 from bowerbird.serve.api.routes.answers import answers
+from bowerbird.serve.api.routes.around import around
 from bowerbird.serve.api.routes.events import events as posting
 from bowerbird.serve.api.routes.operations import Readiness, operations
 from bowerbird.serve.api.routes.work import Work
@@ -126,6 +127,8 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"}, responses=_FAULTS, lifespan=lifespan,
     )  # fmt: skip
     app.state.lifecycle, app.state.metrics = lifecycle, metrics
+    # First: an item's id may hold slashes, so the route of items takes whatever is left.
+    app.include_router(around(engine, work))
     app.include_router(answers(engine, work))
     if events is not None:
         app.include_router(posting(events, work))

@@ -368,6 +368,8 @@ class About(Outgoing):
         None, description="Where most searches were made; null: the model reads no `query` of a request."
     )
     takes_events: bool = Field(False, description="Events can be posted to `/v1/events`.")
+    map: bool = Field(False, description="There is a map of the catalogue at `/v1/map`.")
+    graph: bool = Field(False, description="Items have neighbourhoods at `/v1/items/{item}/neighbourhood`.")
 
 
 class Fault(Outgoing):

@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from bowerbird.serve.map import CatalogueMap, Making
 from bowerbird.serve.online.events import OnlineEvent, Receipt
 from bowerbird.serve.request import RawId, Request
-from bowerbird.serve.response import About, ItemCard, Response, Similar, Timeline, UserCard
+from bowerbird.serve.response import (
+    About,
+    ItemCard,
+    Neighbourhood,
+    Response,
+    Similar,
+    Timeline,
+    UserCard,
+)
 
 
 class Answers(Protocol):
@@ -35,6 +44,12 @@ class Answers(Protocol):
 
     def users(self, search: str = "", limit: int = 20) -> tuple[UserCard, ...]:
         """Users by id."""
+
+    def neighbourhood(self, item: RawId, k: int = 10) -> Neighbourhood:
+        """What is around one item in the graph."""
+
+    def map(self) -> CatalogueMap | Making:
+        """The map of the catalogue."""
 
 
 class SinkHealth(Protocol):

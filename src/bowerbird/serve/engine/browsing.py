@@ -11,12 +11,17 @@ from bowerbird.serve.engine.clock import Stopwatch
 from bowerbird.serve.fallback import ContentNeighbours, Popularity
 from bowerbird.serve.generators.base import Generator, Neighbours
 from bowerbird.serve.guard import Guard, Picked
+from bowerbird.serve.map import CatalogueMap, Making, MapMaker, has_vectors
+from bowerbird.serve.neighbourhood import MOST, GraphNeighbours, NearNode, NoGraphError
 from bowerbird.serve.past.trails import Trails, code_of
 from bowerbird.serve.people import People
 from bowerbird.serve.request import Filters, RawId, RequestError
 from bowerbird.serve.response import (
     About,
     ItemCard,
+    Near,
+    NearOfType,
+    Neighbourhood,
     Note,
     Outcome,
     Recommendation,
@@ -42,6 +47,7 @@ class Browsing:
         catalogue: Items for people. people: Users for people.
         popularity, content: What answers where the model does not.
         trails: Pasts of users.
+        maps: Draws the catalogue. graph: Neighbourhoods of items; None = there is no graph.
     """
 
     store: Store
@@ -51,6 +57,8 @@ class Browsing:
     popularity: Popularity
     content: ContentNeighbours
     trails: Trails
+    maps: MapMaker
+    graph: GraphNeighbours | None
 
     def similar(self, item: RawId, k: int = 20) -> Similar:
         """Items like `item`: by the model's vectors, else by content, else recent popularity; the answer
@@ -104,6 +112,51 @@ class Browsing:
             Recommendation(rank, card, round(entry.score, 6), entry.why)
             for rank, (card, entry) in enumerate(zip(cards, picked, strict=True), start=1)
         )
+
+    def neighbourhood(self, item: RawId, k: int = 10) -> Neighbourhood:
+        """The nodes nearest to an item in the graph, at most `k` of each type; users are left out.
+
+        Raises:
+            RequestError: `k` is not from 1 to 50.
+            UnknownEntityError: The store does not know the item.
+            NoGraphError: No graph is served.
+        """
+        if not 1 <= k <= MOST:
+            raise RequestError(f"must be from 1 to {MOST}, got {k}", field="k")
+        watch = Stopwatch()
+        card = self.item(item)
+        if self.graph is None:
+            raise NoGraphError(
+                "this server has no graph, so items have no neighbourhood; build one with `bowerbird graph build` and "
+                "name it: `bowerbird serve --graph graph`"
+            )
+        notes: list[Note] = []
+        with watch.stage("walk"):
+            near = self.graph.near(card.id, k)
+        if near is None:
+            notes.append(Note("not_in_graph", "the graph does not know this item yet"))
+        elif not any(near.values()):
+            notes.append(Note("no_neighbours", "nothing is connected to this item"))
+        with watch.stage("cards"):
+            types = tuple(NearOfType(name, self._named(name, nodes)) for name, nodes in (near or {}).items())
+        return Neighbourhood(card, types, tuple(notes), watch.timings())
+
+    def _named(self, node_type: str, nodes: list[NearNode]) -> tuple[Near, ...]:
+        codes = [code_of(self.store.items, node.id) if node_type == "item" else -1 for node in nodes]
+        known = iter(self.catalogue.cards([code for code in codes if code >= 0]))
+        return tuple(
+            Near(node.id, round(node.score, 6), node.through, next(known) if code >= 0 else None)
+            for node, code in zip(nodes, codes, strict=True)
+        )
+
+    def map(self) -> CatalogueMap | Making:
+        """The map of the catalogue, or that it is being made.
+
+        Raises:
+            NoMapError: There are no vectors of items.
+            MapFailedError: It could not be made.
+        """
+        return self.maps.get()
 
     def item(self, item: RawId) -> ItemCard:
         """The card of one item. Raises UnknownEntityError."""
@@ -163,6 +216,8 @@ class Browsing:
             facets=self.catalogue.facets(),
             slate_rule=manifest.slate_rule,
             search_surface=self._search_surface,
+            map=has_vectors(self.store, self.generator),
+            graph=self.graph is not None,
         )
 
     @cached_property

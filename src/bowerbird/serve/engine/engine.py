@@ -19,6 +19,8 @@ from bowerbird.serve.engine.road import Road
 from bowerbird.serve.engine.trip import Trip
 from bowerbird.serve.fallback import ContentNeighbours, Popularity
 from bowerbird.serve.generators.base import Generator
+from bowerbird.serve.map import MapMaker
+from bowerbird.serve.neighbourhood import GraphNeighbours
 from bowerbird.serve.past.history import History
 from bowerbird.serve.past.trails import Trails
 from bowerbird.serve.people import People
@@ -49,15 +51,18 @@ class Engine(Browsing):
         history: Where posted events are; None = the store alone. It stays open when the engine is closed.
         overfetch: Candidates a model that ranks is asked for, as a multiple of the items wanted.
         clock: For deadlines and timings.
+        graph: Neighbourhoods of items; None = there are none.
     """
 
     def __init__(
         self, store: Store, generator: Generator, *, history: History | None = None, overfetch: float = OVERFETCH,
-        clock: Clock = time.monotonic,
+        clock: Clock = time.monotonic, graph: GraphNeighbours | None = None,
     ) -> None:  # fmt: skip
-        self.store, self.generator, self._history = store, generator, history
+        self.store, self.generator, self._history, self.graph = store, generator, history, graph
         view = View(store)
-        self.catalogue = Catalogue(store.item_table, view.item_counts())
+        counts = view.item_counts()
+        self.catalogue = Catalogue(store.item_table, counts)
+        self.maps = MapMaker(store, generator, self.catalogue, counts)
         self.people = People(store, self.catalogue)
         first, _ = store.manifest.time_range or (0, 0)
         self.popularity = Popularity(view, first)
@@ -80,7 +85,7 @@ class Engine(Browsing):
     @classmethod
     def open(
         cls, artifact: str | Path, store: str | Path, *, history: History | None = None,
-        pool_bytes: int | None = None,
+        pool_bytes: int | None = None, graph: GraphNeighbours | None = None,
     ) -> Engine:  # fmt: skip
         """Opens an artifact and a store from their folders.
 
@@ -89,6 +94,7 @@ class Engine(Browsing):
             store: The store it was trained on, or one grown from it.
             history: Where posted events are.
             pool_bytes: Most memory for encoded histories; None = as usual.
+            graph: Neighbourhoods of items.
 
         Raises:
             BowerbirdError: One is missing or damaged, or they do not belong together.
@@ -96,7 +102,8 @@ class Engine(Browsing):
         from bowerbird.serve.generators.opening import open_generator
 
         opened = Store.open(store)
-        return cls(opened, open_generator(Path(artifact), opened, pool_bytes=pool_bytes), history=history)
+        generator = open_generator(Path(artifact), opened, pool_bytes=pool_bytes)
+        return cls(opened, generator, history=history, graph=graph)
 
     # --- recommendations
 
@@ -221,6 +228,8 @@ class Engine(Browsing):
         self.recommend_many([Request(user=busiest[0].id if busiest else None, k=10, explain=True)] * 2)
         self.recommend_many([Request(k=10)])
         self.content.like(np.zeros(min(1, self.store.n_items), np.int32), 1, exclude=np.empty(0, np.int32))
+        if self.graph is not None:
+            self.graph.warm_up()
 
     def describe(self) -> dict[str, Any]:
         """What the model side keeps in memory and how it fares, plain values."""
@@ -230,4 +239,5 @@ class Engine(Browsing):
         """Finishes what was accepted and lets go of the model's memory; harmless when called twice."""
         if self._batcher is not None:
             self._batcher.close()
+        self.maps.close()
         self.generator.close()

@@ -3,7 +3,8 @@
 A batch of questions becomes a `Run`, whose stages the engine calls one after the other: it times them, leaves out what
 there is no time for, and answers otherwise where one fails.
 
-Shape letters: n candidates of one question, h events of its history, C actions, De item dimension, Q query items.
+Shape letters: n candidates of one question, h events of its history, C actions, De item dimension, Q query items,
+I items.
 """
 
 from __future__ import annotations
@@ -163,6 +164,11 @@ class Generator(Protocol):
     @property
     def readable(self) -> np.ndarray | None:
         """bool (I,): items it has a vector of, so that they can stand in a history; None = all."""
+        ...
+
+    @property
+    def item_vectors(self) -> np.ndarray | None:
+        """float32 (I, De): its vectors of items, not finite or zero where it has none; None = it keeps none."""
         ...
 
     def start(self, questions: Sequence[Question]) -> Run:

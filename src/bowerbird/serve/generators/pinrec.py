@@ -92,6 +92,11 @@ class PinRecGenerator:
         """What it retrieves from: item vectors, and for models with a trend the trend of the view's end."""
         return self.retriever.index
 
+    @property
+    def item_vectors(self) -> np.ndarray:
+        """See `Generator.item_vectors`."""
+        return self.opened.vectors_IE.numpy()
+
     def start(self, questions: Sequence[Question]) -> PinRecRun:
         """See `Generator.start`."""
         return PinRecRun(self, questions)

@@ -28,6 +28,8 @@ export const users = (search, limit, signal) => call(`/v1/users?${query({ search
 export const history = (user, limit) => call(`/v1/users/${id(user)}/history?${query({ limit })}`);
 export const items = (search, limit, signal) => call(`/v1/items?${query({ search, limit })}`, { signal });
 export const item = (item) => call(`/v1/items/${id(item)}`);
+export const neighbourhood = (item, k) => call(`/v1/items/${id(item)}/neighbourhood?${query({ k })}`);
+export const map = () => call("/v1/map");
 export const similar = (item, k) => call(`/v1/similar/${id(item)}?${query({ k })}`);
 export const recommend = (body, signal) => send("/v1/recommendations", body, signal);
 export const post = (events) => send("/v1/events", { events });

@@ -2,7 +2,8 @@
 import * as api from "./api.js";
 import { unwanted } from "./art.js";
 import { byId, count, el } from "./dom.js";
-import { on, remembered, set, state, usualWeights, usualWorths } from "./state.js";
+import * as map from "./map/view.js";
+import { on, remembered, set, state, usualWeights, usualWorths, VIEWS } from "./state.js";
 import * as traffic from "./traffic/view.js";
 import * as asked from "./views/asked.js";
 import * as drawer from "./views/drawer.js";
@@ -45,6 +46,7 @@ async function start() {
   results.start();
   drawer.start();
   traffic.start();
+  map.start();
   set({ view: before.view });
   if (before.items) {
     const cards = await Promise.all(before.items.map((id) => api.item(id).catch(() => null)));
@@ -72,6 +74,7 @@ function swapTheme() {
   if (state.about) { // pictures carry colours of their own
     history.load();
     results.refresh();
+    map.repaint();
     if (state.open !== null) set({ open: state.open });
   }
 }
@@ -97,25 +100,26 @@ on("view", () => {
     tab.tabIndex = chosen ? 0 : -1;
   }
   for (const name of ["page", "foot"]) byId(name).hidden = state.view !== "answer";
-  byId("traffic").hidden = state.view !== "traffic";
+  for (const name of ["traffic", "map"]) byId(name).hidden = state.view !== name;
 });
 for (const tab of tabs) {
   tab.addEventListener("click", () => state.about && set({ view: tab.dataset.view }));
   tab.addEventListener("keydown", (event) => {
     if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-    const other = tabs[(tabs.indexOf(tab) + 1) % tabs.length];
+    const other = tabs.at((tabs.indexOf(tab) + (event.key === "ArrowRight" ? 1 : -1)) % tabs.length);
     other.click();
     other.focus();
   });
 }
 
 const keys = {
-  "/": () => answering(who.focus),
+  "/": () => (state.view === "map" ? map.focus() : answering(who.focus)),
   q: () => answering(() => { steering.open = true; asked.focus(); }),
   o: () => answering(() => { steering.open = true; outcomes.focus(); }),
   w: () => answering(() => { steering.open = true; worth.focus(); }),
   r: () => answering(results.focus),
-  v: () => set({ view: state.view === "traffic" ? "answer" : "traffic" }),
+  v: () => set({ view: VIEWS[(VIEWS.indexOf(state.view) + 1) % VIEWS.length] }),
+  m: () => set({ view: "map" }),
   t: swapTheme,
   "?": () => help.showModal(),
   b: () => answering(() => { set({ mode: "build", open: null }); who.focus(); }),

@@ -4,6 +4,8 @@ const listeners = new Map();
 
 /** How many items can be asked for. */
 export const SIZES = [12, 24, 48, 100];
+/** The views, in the order of their tabs. */
+export const VIEWS = ["answer", "traffic", "map"];
 /** Furthest a worth slider goes, in times as usual. */
 export const MOST = 3;
 
@@ -19,8 +21,9 @@ export const state = {
   filters: {}, // category value -> "include" | "exclude"
   k: 24,
   open: null, // id of the item shown in the drawer
-  view: "answer", // "answer" or "traffic"
+  view: "answer", // one of VIEWS
   answer: null, // the answer on show
+  timeline: null, // the stored history on show
   posted: null, // the event posted last: {user, item, action, time}
 };
 
@@ -109,6 +112,6 @@ export function remembered() {
     query: parts.get("query") ?? "",
     surface: parts.get("surface") ?? "",
     k: SIZES.includes(k) ? k : 24,
-    view: parts.get("view") === "traffic" ? "traffic" : "answer",
+    view: VIEWS.includes(parts.get("view")) ? parts.get("view") : "answer",
   };
 }

@@ -4,17 +4,26 @@ import { tile } from "../art.js";
 import { byId, count, el, plural } from "../dom.js";
 import { on, set, state } from "../state.js";
 import { copyToBuilt } from "./history.js";
+import { around } from "./near.js";
 import { explain } from "./why.js";
 
 const place = byId("drawer");
-const page = byId("page");
 const why = el("div", { class: "why-here" });
+const near = el("div", {});
 let trail = [];
 let opener = null;
 
 export function start() {
   on("open", show);
   on("answer", () => state.open !== null && explain(why, state.open));
+  on("view", settle);
+}
+
+/** Puts the drawer beside what is on show: the answer, or the map. */
+function settle() {
+  const home = byId(state.view === "map" ? "map" : "page");
+  if (place.parentElement !== home) home.append(place);
+  for (const name of ["page", "map"]) byId(name).classList.toggle("open", state.open !== null && home.id === name);
 }
 
 /** Closes the drawer and gives the cursor back. Says whether it was open. */
@@ -27,7 +36,7 @@ export function close() {
 
 async function show() {
   const id = state.open;
-  page.classList.toggle("open", id !== null);
+  settle();
   place.hidden = id === null;
   if (id === null) {
     trail = [];
@@ -41,6 +50,7 @@ async function show() {
     if (state.open !== id) return;
     draw(answer);
     explain(why, id);
+    around(near, id);
     place.scrollTop = 0;
     if (byHand) place.focus({ preventScroll: true });
   } catch (error) {
@@ -83,6 +93,7 @@ function draw(answer) {
     why,
     el("h3", { class: "section" }, answer.stage === "popularity" ? "Popular instead" : answer.stage === "content" ? "Similar by category" : "Similar items"),
     ...answer.notes.map((note) => el("p", { class: "muted small", "data-code": note.code }, note.message)),
-    ...rows);
+    ...rows,
+    near);
   byId("spoken").textContent = `${item.title}: ${count(answer.items.length)} similar items.`;
 }

@@ -24,10 +24,12 @@ export async function load(limit = FIRST) {
     const answer = await api.history(asked, limit);
     if (state.user !== asked || state.mode !== "user") return;
     timeline = answer;
+    set({ timeline });
     describe(timeline);
     showTimeline();
   } catch (error) {
     timeline = null;
+    set({ timeline });
     place.replaceChildren(head("History"), el("p", { class: "empty" }, error.message));
   }
 }
