@@ -18,7 +18,11 @@ from bowerbird.represent.measuring.pairs import new_pairs
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import Split, leave_last_out
 
-GRIDS = {"lightgcn": {"layers": (1,)}, "ease": {"penalty": (10.0,)}, "itemknn": {"shrink": (1.0,)}}
+GRIDS = {
+    "itemknn": {"shrink": (1.0,)},
+    "pagerank": {"restart": (0.2,)},
+    "content": {"decay": (1.0,)},
+}
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def test_old_spaces_stay_searchable(artifact: Artifact, split: Split, tmp_path: 
     """A new model's users find in the old index about what the old model's users found there."""
     old = {s.name: s for s in OmniSageLearner(TINY).emit(artifact, split.train)}
     folder = write_signal(tmp_path, old["omnisage_items"], "r1")
-    config = replace(TINY, dim=12, old_spaces=(str(folder),))
+    config = replace(TINY, dim=12, old_spaces=(str(folder),), steps=25, validate_every=25)
     second = OmniSageLearner(config).fit(split.train, run=Run(seed=2, device="cpu", quiet=True))
     new = {s.name: s for s in OmniSageLearner(config).emit(second, split.train)}
     assert new["omnisage_items"].vectors.shape[1] == 12

@@ -8,9 +8,9 @@ import torch
 
 from bowerbird.nn import ItemFeatures
 from bowerbird.represent.nodes.aggregators import EncoderLayer
-from bowerbird.represent.nodes.batch import Asked, NodeBatch, node_batch
+from bowerbird.represent.nodes.batch import Asked, Members, NodeBatch, node_batch
 from bowerbird.represent.nodes.embedder import NodeEmbedders, NodeShape
-from bowerbird.represent.nodes.features import NodeContent, NodeFeatures
+from bowerbird.represent.nodes.features import NodeContent, member_mean, rarity
 
 from .worlds import FakeNear, FakeSlot, fake_near
 
@@ -120,30 +120,37 @@ def test_two_layers_read_at_cls() -> None:
     assert torch.isfinite(found["item"]).all()
 
 
+MEMBERS = Members(torch.tensor([0, 3, 5]), torch.tensor([10, 11, 12, 13, 14]), torch.arange(5))
+
+
 def test_a_collection_is_the_mean_of_its_members_but_the_one_left_out() -> None:
-    features = NodeFeatures(contents()["collection"], 2)
     inner = torch.arange(12, dtype=torch.float32).view(6, 2)
-    found = features.member_mean(torch.tensor([0, 0, 1]), torch.tensor([-1, 1, 3]), torch.arange(6), inner)
+    found = member_mean(MEMBERS, torch.tensor([0, 0, 1]), torch.tensor([-1, 11, 13]), inner)
     expected = torch.stack([inner[:3].mean(0), inner[[0, 2]].mean(0), inner[4]])
     torch.testing.assert_close(found, expected)
 
 
 def test_a_collection_without_members_left_is_zero() -> None:
-    lists = NodeContent(
-        1, ItemFeatures(), member_type="item", member_offsets=np.array([0, 1]), members=np.array([2])
-    )
-    found = NodeFeatures(lists, 2).member_mean(
-        torch.tensor([0]), torch.tensor([2]), torch.tensor([2]), torch.ones(1, 2)
-    )
+    one = Members(torch.tensor([0, 1]), torch.tensor([2]), torch.tensor([0]))
+    found = member_mean(one, torch.tensor([0]), torch.tensor([2]), torch.ones(1, 2))
     assert torch.equal(found, torch.zeros(1, 2))
 
 
-def test_a_hidden_identity_is_the_unknown_one() -> None:
+def test_rare_words_weigh_more_than_common_ones() -> None:
+    bags = (np.array([0, 1, 0, 2, 0, 2], np.int32), np.array([0, 2, 4, 6]))
+    weight = rarity(bags, 4)
+    assert weight[1] > weight[2] > weight[0] > 0
+    assert np.average(weight, weights=[3, 1, 2, 0]) == pytest.approx(1.0)
+
+
+def test_a_hidden_identity_is_none_at_all() -> None:
     model = embedders()
     near = fake_near([[[], []], [[], []]], SLOTS)
     plain = batch([2, 2], near)
     asked = plain.requests["item"]
-    hidden = NodeBatch(plain.distinct, {"item": _with(asked, hidden=torch.tensor([False, True]))})
+    hidden = NodeBatch(
+        plain.distinct, {"item": _with(asked, hidden=torch.tensor([False, True]))}, plain.members
+    )
     with torch.no_grad():
         found = model(hidden)[0]["item"]
         identity = model.features["item"].parts["identity"]

@@ -28,8 +28,9 @@ def _fit(folder: str, config: OmniSageConfig) -> dict[str, np.ndarray]:
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     library_store(tmp_path / "store", users=12)
     config = replace(
-        TINY, steps=2, validate_every=2, dropout=0.0, user_dropout=0.0, id_dropout=0.0, learning_rate=1e-3
-    )
+        TINY, steps=2, validate_every=2, dropout=0.0, user_dropout=0.0, id_dropout=0.0, learning_rate=1e-3, folds=2,
+        user_lists=True,
+    )  # fmt: skip
     alone = _fit(str(tmp_path / "store"), config)
     first, second = launch(_fit, 2, str(tmp_path / "store"), config, threads=1)
     for name, tensor in alone.items():

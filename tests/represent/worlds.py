@@ -19,7 +19,7 @@ TINY = OmniSageConfig(
     saved_items=4, saved_collections=4, linked_items=4, budget=500, width=16, heads=2, dim=16, feature_dim=8,
     user_width=16, history_length=8, pairs=48, features=32, sequences=8, random_nodes=16, chunk_rows=32,
     frequency_draws=2000, steps=40, validate_every=20, learning_rate=1e-2, warmup_steps=5, members=6, patience=0,
-    neighbour_dropout=0.05, subset_dropout=0.05, use_time=False,
+    neighbour_dropout=0.05, subset_dropout=0.05, use_time=False, folds=0, user_lists=False,
 )  # fmt: skip
 
 

@@ -1,9 +1,8 @@
 """What OmniSage can be told: one dataclass, three sizes.
 
 Sections follow the specification of arXiv 2504.17811: the graph (A.1), the shape of the network (A.2), the losses
-(A.3), the optimisation (A.4). ``OmniSageConfig.size("s")`` learns citeulike-a (17 000 items, 5 500 libraries) in four
-minutes on one core; expect recall@20 of about 0.20 on the validation tenth with ``use_time=false``, its times being
-made up.
+(A.3), the optimisation (A.4). Data whose times are made up, as those of citeulike-a, want ``use_time=false`` and
+``ordered=false``.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from bowerbird.tables.errors import ConfigError
 Aggregator = Literal["transformer", "mean", "pinsage", "graphsage", "gat", "none"]
 IdMode = Literal["auto", "none", "table", "hash"]
 EdgeRemoval = Literal["sample", "mask", "none"]
+FoldBy = Literal["edge", "item"]
 Precision = Literal["fp32", "bf16"]
 
 SMALL_CATALOGUE = 200_000
@@ -32,9 +32,17 @@ class OmniSageConfig:
             relation and its reverse are one name. Empty: one subset for lists and one for all item-item relations,
             from what the store has (``item-collection``, else ``user-item``), kept as below.
         saved_items, saved_collections, linked_items: neighbours kept by the subsets made automatically.
+        described_items: neighbours kept by a third automatic subset, through the nodes that say what an item is (tags,
+            creators); 0 for none.
         restart, budget: of the random walk with restart (A.1).
+        pruning: exponent a of the hub thinning (A.1); 1 keeps every edge, as small graphs need.
         edge_removal: what happens to the edge between an anchor and its positive in training: ``sample`` walks again
             without it, ``mask`` only hides the positive among the stored neighbours, ``none`` leaves it.
+        folds: parts into which the edges between lists and items are dealt. Each step learns to foresee the edges of
+            one part in a graph without that part, so that nothing in a neighbourhood gives a positive away, and
+            whatever a history keeps stays visible: what inference meets. 0: the whole graph, with ``edge_removal``.
+        fold_by: ``edge`` deals single edges; ``item`` deals items with all their edges, so that every positive is an
+            item nobody kept yet.
 
     Nodes:
         aggregator: how neighbours enter: the paper's ``transformer``, or on the same neighbours ``mean``, ``pinsage``
@@ -54,6 +62,8 @@ class OmniSageConfig:
         history_length: most recent positive events it reads.
         user_width, user_layers, user_heads, user_dropout: of the causal decoder.
         use_time: add absolute-time and gap features to its tokens.
+        ordered: whether the order of a history says anything; if not, every target is asked for by the whole history.
+        user_lists: add the vectors of the user's own lists to the output; needs ``folds``.
         residual: add the running mean of the item vectors to its output.
         future_days: length of the window after a sequence's end from which the future item is drawn (Delta).
 
@@ -84,9 +94,13 @@ class OmniSageConfig:
     saved_items: int = 8
     saved_collections: int = 16
     linked_items: int = 8
+    described_items: int = 8
     restart: float = 0.2
     budget: int = 20_000
+    pruning: float = 1.0
     edge_removal: EdgeRemoval = "mask"
+    folds: int = 4
+    fold_by: FoldBy = "edge"
 
     aggregator: Aggregator = "transformer"
     width: int = 64
@@ -109,6 +123,8 @@ class OmniSageConfig:
     user_heads: int = 2
     user_dropout: float = 0.1
     use_time: bool = True
+    ordered: bool = True
+    user_lists: bool = True
     residual: bool = True
     future_days: float = 28.0
 
@@ -161,6 +177,10 @@ class OmniSageConfig:
         for name in least_one:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.folds == 1 or self.folds < 0:
+            raise ConfigError(f"folds must be 0 or at least 2, got {self.folds}")
+        if not 0 < self.pruning <= 1:
+            raise ConfigError(f"pruning is an exponent above 0 and at most 1, got {self.pruning}")
         if not 0 <= self.neighbour_dropout + self.subset_dropout <= 1:
             raise ConfigError("neighbour_dropout and subset_dropout are shares that add up to at most 1")
 
@@ -175,15 +195,17 @@ class OmniSageConfig:
             return cls()
         if size == "m":
             return cls(
-                saved_items=25, saved_collections=50, linked_items=25, edge_removal="sample", width=384, heads=6,
-                dim=128, feature_dim=128, history_length=128, user_width=256, user_layers=2, user_heads=4, pairs=4096,
+                saved_items=25, saved_collections=50, linked_items=25, pruning=0.86, edge_removal="sample",
+                width=384, heads=6, dim=128, feature_dim=128,
+                history_length=128, user_width=256, user_layers=2, user_heads=4, pairs=4096,
                 features=2048, sequences=64, random_nodes=10_000, chunk_rows=1024, steps=20_000,
                 validate_every=1000, warmup_steps=400, learning_rate=5e-4, precision="bf16",
             )  # fmt: skip
         if size == "l":
             return cls(
-                saved_items=25, saved_collections=75, linked_items=50, edge_removal="sample", width=768, heads=12,
-                dim=256, feature_dim=256, history_length=256, user_width=512, user_layers=4, user_heads=4, pairs=4096,
+                saved_items=25, saved_collections=75, linked_items=50, pruning=0.86, edge_removal="sample",
+                width=768, heads=12, dim=256, feature_dim=256,
+                history_length=256, user_width=512, user_layers=4, user_heads=4, pairs=4096,
                 features=4096, sequences=64, random_nodes=10_000, chunk_rows=1024, steps=100_000,
                 validate_every=5000, warmup_steps=2000, learning_rate=5e-4, precision="bf16",
             )  # fmt: skip

@@ -33,6 +33,7 @@ from bowerbird.represent.tasks.rows import (
     RandomNodes,
     SequenceRows,
 )
+from bowerbird.represent.world.folds import Fold, fold_of
 from bowerbird.represent.world.subsets import ENGAGED
 from bowerbird.represent.world.world import World
 from bowerbird.tables.errors import ConfigError
@@ -68,9 +69,19 @@ class OmniSageExamples:
 
     def __init__(self, world: World, config: OmniSageConfig, *, seed: int) -> None:
         self._world, self._config, self._seed = world, config, seed
-        self._pairs = PairSource(world, config)
-        self._sequences = SequenceSource(world.view, config) if config.user_weight > 0 else None
-        if not self._pairs.segments and (self._sequences is None or not len(self._sequences)):
+        self._folds: list[Fold | None] = [*world.folds] or [None]
+        self._pairs = [
+            PairSource(world, config) if fold is None else PairSource(fold.world, config, world, fold)
+            for fold in self._folds
+        ]
+        self._sequences: SequenceSource | None = None
+        if config.user_weight > 0:
+            self._sequences = SequenceSource(
+                world.view, config, len(world.folds), event_folds(world) if world.folds else None
+            )
+        if not any(source.segments for source in self._pairs) and (
+            self._sequences is None or not len(self._sequences)
+        ):
             raise ConfigError(
                 f"nothing to learn from: {world.view.dataset or 'the store'} shows no edge between items or "
                 f"collections and no user with two positive events {world.view.wall}"
@@ -103,8 +114,11 @@ class OmniSageExamples:
     # --- drawing -------------------------------------------------------------------------------------------------
 
     def _batch(self, rng: np.random.Generator, rank: int, size: int) -> OmniSageBatch:
-        draw, mine = self._draw(rng), slice(rank, None, size)
-        book = RequestBook(self._world)
+        number = int(rng.integers(len(self._folds)))
+        fold = self._folds[number]
+        world = self._world if fold is None else fold.world
+        draw, mine = self._draw(rng, number), slice(rank, None, size)
+        book = RequestBook(world)
         at: dict[Segment, tuple[slice, slice]] = {}
         for (a, p), rows in draw.pairs.items():
             anchor, positive, code_a, code_p = (x[mine] for x in rows)
@@ -114,12 +128,13 @@ class OmniSageExamples:
             )
         windows = None if draw.windows is None else draw.windows.share(rank, size)
         items = None if windows is None else self._ask_items(book, windows)
+        lists = None if windows is None else self._ask_lists(book, windows, world)
         random = {
             name: (ids[mine], book.ask(name, ids[mine], blank=code[mine]))
             for name, (ids, code) in draw.random.items()
         }
         asked, place = book.requests()
-        nodes = self._world.assembled(asked)
+        nodes = world.assembled(asked)
         pairs = [
             PairRows(
                 a, p, _t(place[a][anchor]), _t(place[p][positive]), _t(draw.pairs[a, p][0][mine]),
@@ -129,7 +144,10 @@ class OmniSageExamples:
         ]  # fmt: skip
         sequences = None
         if windows is not None and items is not None and len(windows.user):
-            sequences = self._sequence_rows(windows, place["item"][items])
+            own = (np.empty(0, np.int64), np.empty(0, np.int64))
+            if lists is not None:
+                own = (lists[0], place["collection"][lists[1]])
+            sequences = self._sequence_rows(windows, place["item"][items], own, lists is not None)
         rows_here = sum(len(found.anchor) for found in pairs)
         return OmniSageBatch(
             nodes=nodes, pairs=tuple(pairs), features=tuple(self._features(draw, pairs, asked, nodes, mine)),
@@ -138,15 +156,15 @@ class OmniSageExamples:
             weight=float(rows_here) if rows_here else self._config.pairs / size,
         )  # fmt: skip
 
-    def _draw(self, rng: np.random.Generator) -> _Draw:
+    def _draw(self, rng: np.random.Generator, fold: int) -> _Draw:
         config = self._config
         pairs = {}
         if config.pair_weight > 0 or config.feature_weight > 0:
-            for key, (anchor, positive) in self._pairs.draw(rng, config.pairs).items():
+            for key, (anchor, positive) in self._pairs[fold].draw(rng, config.pairs).items():
                 pairs[key] = (anchor, positive, self._blank(rng, len(anchor)), self._blank(rng, len(anchor)))
         windows = None
         if self._sequences is not None and len(self._sequences):
-            windows = self._sequences.draw(rng, config.sequences)
+            windows = self._sequences.draw(rng, config.sequences, fold)
             windows = windows.blanked(self._blank(rng, windows.item.size).reshape(windows.item.shape))
         random = {}
         for name, known in self._population.items():
@@ -176,31 +194,50 @@ class OmniSageExamples:
         right before and after it.
         """
         item, user, blank = windows.flat()
-        kind, own = self._world.own_lists(user, item)
         hide = windows.beside() if ENGAGED in self._world.relations else None
+        if windows.held is not None:  # what is to be foreseen has no edge here
+            return book.ask("item", item, blank=blank, hide=hide)
+        kind, own = self._world.own_lists(user, item)
         return book.ask("item", item, other_type=kind, other=own, blank=blank, hide=hide)
+
+    def _ask_lists(
+        self, book: RequestBook, windows: Windows, world: World
+    ) -> tuple[np.ndarray, slice] | None:
+        """The lists of the windows' users, as far as the fold shows them."""
+        if windows.held is None or not self._config.user_lists or "collection" not in world.contents:
+            return None
+        window, place = world.lists_of(windows.user)
+        return window, book.ask("collection", place)
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
-    def _sequence_rows(self, windows: Windows, place: np.ndarray) -> SequenceRows:
-        """Loss rows of sequences; ``place`` is the request of each item of ``windows.flat()``."""
-        length = windows.item.shape[1] - 1
+    def _sequence_rows(
+        self, windows: Windows, place: np.ndarray, own: tuple[np.ndarray, np.ndarray], lists: bool
+    ) -> SequenceRows:
+        """Loss rows of sequences.
+
+        Args:
+            windows: the sequences. place: the request of each item of ``windows.flat()``.
+            own: window and request of the users' own lists. lists: whether there are any.
+        """
         at = np.zeros(windows.item.shape, np.int64)
         at[windows.mask] = place[: int(windows.mask.sum())]
-        inputs = windows.lengths - 1  # the last item is only a target
-        window, position = np.nonzero(np.arange(length) < inputs[:, None])
+        column, inputs = windows.read()
+        window, position, target_column = windows.asked()
         future = np.full(len(windows.item), -1, np.int64)
         future[windows.future >= 0] = place[int(windows.mask.sum()) :]
         later = future[window] >= 0
-        target = np.concatenate([at[window, position + 1], future[window[later]]])
-        ids = np.concatenate([windows.item[window, position + 1], windows.future[window[later]]])
+        target = np.concatenate([at[window, target_column], future[window[later]]])
+        ids = np.concatenate([windows.item[window, target_column], windows.future[window[later]]])
         right = np.concatenate([windows.item, windows.future[:, None]], axis=1)
         return SequenceRows(
-            item=_t(at[:, :length]), lengths=_t(inputs), time=_t(windows.time[:, :length]),
+            item=_t(np.take_along_axis(at, column, 1)), lengths=_t(inputs),
+            time=_t(np.take_along_axis(windows.time, column, 1)),
             window=_t(np.concatenate([window, window[later]])),
             position=_t(np.concatenate([position, position[later]])),
             positive=_t(target), positive_id=_t(ids), share=self._share(USER, "item", ids),
             future=torch.from_numpy(np.arange(len(ids)) >= len(window)), right=_t(right),
+            list_window=_t(own[0]), own_list=_t(own[1]), list_type="collection" if lists else "",
         )  # fmt: skip
 
     def _feature_segments(self, pairs: Iterable[Segment]) -> list[tuple[str, str, str]]:
@@ -260,11 +297,11 @@ class OmniSageExamples:
             for kind, content in self._world.contents.items():
                 counters[task, kind] = frequency_counter(content.count)
         rng = derived(self._seed, _FREQUENCY)
-        drawn = 0
-        while self._pairs.segments and drawn < config.frequency_draws:
-            for (anchor_type, positive_type), (anchor, positive) in self._pairs.draw(
-                rng, 16 * config.pairs
-            ).items():
+        sources, drawn, turn = [source for source in self._pairs if source.segments], 0, 0
+        while sources and drawn < config.frequency_draws:
+            found = sources[turn % len(sources)].draw(rng, 16 * config.pairs)
+            turn += 1
+            for (anchor_type, positive_type), (anchor, positive) in found.items():
                 counters[PAIR, positive_type].update(_t(positive))
                 counters[FEATURE, positive_type].update(_t(positive))
                 counters[FEATURE, anchor_type].update(_t(anchor))
@@ -272,6 +309,15 @@ class OmniSageExamples:
         if self._sequences is not None:
             counters[USER, "item"].update(_t(self._sequences.targets()))
         return counters
+
+
+def event_folds(world: World) -> np.ndarray:
+    """int64 (P,): the fold of each positive event of a world's view, that of its edge with the user's own list."""
+    positives = world.view.positives
+    user, item = positives.user.astype(np.int64), positives.item.astype(np.int64)
+    own = world.own_lists(user, item)[1]
+    config = world.config
+    return fold_of(np.where(own >= 0, own, user), item, config.folds, by_item=config.fold_by == "item")
 
 
 def _t(values: np.ndarray) -> torch.Tensor:

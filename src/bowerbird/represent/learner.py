@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -41,6 +42,10 @@ class OmniSageLearner(Learner[OmniSageConfig]):
     name: ClassVar[str] = "omnisage"
     config_class: ClassVar[type] = OmniSageConfig
 
+    world_folder: Path | None = None
+    """Where the graph of a training view and its neighbourhoods are kept between fits, e.g. of several seeds; in the
+    run's folder when left out. Fits whose graph settings differ need folders of their own."""
+
     def fit(self, view: View, *, valid: View | None = None, run: Run | None = None) -> Artifact:
         """See :class:`bowerbird.learn.Learner`. Validation asks for everything users do between the walls."""
         config = self.config
@@ -48,7 +53,8 @@ class OmniSageLearner(Learner[OmniSageConfig]):
         run.seed_everything()
         encoder = ContentEncoder.fit(view)
         run.say("building the graph and its neighbourhoods")
-        world = open_world(view, config, encoder, folder=None if run.folder is None else run.folder / "world", learning=True)
+        folder = self.world_folder or (None if run.folder is None else run.folder / "world")
+        world = open_world(view, config, encoder, folder=folder, learning=True)
         examples = OmniSageExamples(world, config, seed=run.seed)
         spaces = read_spaces(config.old_spaces, view)
         model = OmniSage(config, world.contents, world.slots, spaces)
@@ -77,7 +83,13 @@ class OmniSageLearner(Learner[OmniSageConfig]):
         )
 
     def evaluate(
-        self, artifact: Artifact, view: View, *, since: View, run: Run | None = None, seeds: Sequence[Artifact] = ()
+        self,
+        artifact: Artifact,
+        view: View,
+        *,
+        since: View,
+        run: Run | None = None,
+        seeds: Sequence[Artifact] = (),
     ) -> Report:
         """User to item, item to item and item to collection, beside the baselines; see ``represent.evaluation``."""
         from bowerbird.represent.evaluation import report  # plots are heavy, training never needs them

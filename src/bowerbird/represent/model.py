@@ -67,7 +67,7 @@ class OmniSage(nn.Module):
             self.user = UserModel(
                 config.dim, width=config.user_width, layers=config.user_layers, heads=config.user_heads,
                 dropout=config.user_dropout, length=config.history_length, use_time=config.use_time,
-                residual=config.residual,
+                residual=config.residual, lists=config.folds > 0 and config.user_lists and "collection" in contents,
             )  # fmt: skip
         self.feature_queries = nn.ModuleDict()
         if config.feature_weight > 0:
@@ -145,7 +145,8 @@ class OmniSage(nn.Module):
     def _users(
         self, batch: OmniSageBatch, rows: SequenceRows, vectors: Mapping[str, Tensor], found: Loss
     ) -> None:
-        query = self.user_vectors(rows, vectors["item"])[rows.window, rows.position]
+        lists = vectors.get(rows.list_type)
+        query = self.user_vectors(rows, vectors["item"], lists)[rows.window, rows.position]
         positives = Candidates(rows.positive_id, vectors["item"][rows.positive], rows.share)
         loss = self._rows(
             USER,
@@ -167,15 +168,19 @@ class OmniSage(nn.Module):
             self._add(found, f"{USER} {name}", balanced[chosen], unit)
         self._compatible(query, positives, batch, found)
 
-    def user_vectors(self, rows: SequenceRows, e_BD: Tensor) -> Tensor:
+    def user_vectors(self, rows: SequenceRows, e_BD: Tensor, lists_BD: Tensor | None = None) -> Tensor:
         """User vectors after each item of each sequence, (W, L, D).
 
         Args:
-            rows: the sequences. e_BD: vectors of the item requests they point into.
+            rows: the sequences. e_BD, lists_BD: vectors of the item and list requests they point into.
         """
         assert self.user is not None
         real_WL = torch.arange(rows.item.shape[1], device=e_BD.device) < rows.lengths[:, None]
-        out: Tensor = self.user(e_BD[rows.item] * real_WL[..., None], rows.lengths, rows.time)
+        total_WD = None
+        if lists_BD is not None and len(rows.own_list):
+            total_WD = lists_BD.new_zeros(len(rows.lengths), lists_BD.shape[1])
+            total_WD = total_WD.index_add(0, rows.list_window, lists_BD[rows.own_list])
+        out: Tensor = self.user(e_BD[rows.item] * real_WL[..., None], rows.lengths, rows.time, total_WD)
         return out
 
     def _rows(

@@ -23,11 +23,12 @@ class UserModel(nn.Module):
         length: most items of a sequence.
         use_time: whether absolute time and gaps are inputs.
         residual: whether the running mean of the item vectors is added to the output, with a learned weight.
+        lists: whether the mean vector of the user's own lists is added too, with a learned weight.
     """
 
     def __init__(
         self, dim: int, *, width: int, layers: int, heads: int, dropout: float, length: int, use_time: bool,
-        residual: bool,
+        residual: bool, lists: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.dim = dim
@@ -38,17 +39,21 @@ class UserModel(nn.Module):
         )
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, dim))
         self.mean_weight = nn.Parameter(torch.ones(())) if residual else None
-        if residual:  # the mean alone is a fair start; the network learns what it lacks
+        self.list_weight = nn.Parameter(torch.ones(())) if lists else None
+        if residual or lists:  # the mean alone is a fair start; the network learns what it lacks
             last = self.head[-1]
             assert isinstance(last, nn.Linear)
             nn.init.normal_(last.weight, std=0.1 / width**0.5)
 
-    def forward(self, e_SLD: Tensor, lengths_S: Tensor, time_SL: Tensor) -> Tensor:
+    def forward(
+        self, e_SLD: Tensor, lengths_S: Tensor, time_SL: Tensor, lists_SD: Tensor | None = None
+    ) -> Tensor:
         """User vectors (S, L, D), unit, float32; entry t has read items 0 .. t and nothing after them.
 
         Args:
             e_SLD: unit vectors, oldest first, padded on the right with zeros.
             lengths_S: int64. time_SL: int64 ms.
+            lists_SD: sums of the vectors of the users' own lists, zero where there is none.
         """
         x = e_SLD * self.dim**0.5  # unit vectors have entries of 1/sqrt(D): up to the size of other inputs
         if self.time is not None:
@@ -57,4 +62,6 @@ class UserModel(nn.Module):
         out = self.head(h_SLW).float()
         if self.mean_weight is not None:
             out = out + self.mean_weight * F.normalize(e_SLD.float().cumsum(1), dim=-1)
+        if self.list_weight is not None and lists_SD is not None:
+            out = out + self.list_weight * F.normalize(lists_SD.float(), dim=-1)[:, None]
         return F.normalize(out, dim=-1)

@@ -129,9 +129,17 @@ class OpenOmniSage:
         out = torch.zeros(len(lengths), self.config.dim)
         if bool(some.any()):
             # padding carries the time of the first event, as in training it carries that of the last: nobody reads it
-            u_BLD = self.model.user(e_BLD[some], lengths[some], time[some])
+            u_BLD = self.model.user(e_BLD[some], lengths[some], time[some], self._lists(histories.user)[some])
             out[some] = u_BLD[torch.arange(len(u_BLD)), lengths[some] - 1]
         return out.numpy()
+
+    def _lists(self, users: np.ndarray) -> Tensor:
+        """Sums of the vectors of users' own lists, (B, D), zero where there is none."""
+        total = torch.zeros(len(users), self.config.dim)
+        if self.model.user is None or self.model.user.list_weight is None:
+            return total
+        row, place = self.world.lists_of(users.astype(np.int64))
+        return total.index_add(0, torch.from_numpy(row), torch.from_numpy(self.collections[place]))
 
     @torch.no_grad()
     def in_old_space(self, place: int, vectors: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ Shapes: Q queries, P pairs, I items, C collections, N nodes, D dimension.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,12 +42,9 @@ def pair_table(opened: Sequence[OpenOmniSage], view: View, since: View, *, limit
     world = opened[0].world
     rows = []
     for pairs in new_pairs(world, view, since, limit=limit):
-        ours = [
-            _recall(lambda a, o=one, p=pairs: o.items[a] @ _positives(o, p).T, world, pairs, k)
-            for one in opened
-        ]
+        ours = [_share(pair_hits(model_scores(one, pairs), world, pairs, k)) for one in opened]
         row = [pairs.name, len(pairs.anchor), float(np.mean(ours))]
-        row += [_recall(score, world, pairs, k) for score in _floors(world, since, pairs)]
+        row += [_share(pair_hits(score, world, pairs, k)) for score in floor_scores(world, since, pairs)]
         rows.append(row)
     columns = ["pairs", "count", "OmniSage", "popularity", "personalised PageRank", "content cosine"]
     note = f"Recall@{k} over all nodes of the positive's type, known neighbours left out."
@@ -120,10 +117,26 @@ def _positives(opened: OpenOmniSage, pairs: Pairs) -> np.ndarray:
     return opened.collections
 
 
-def _recall(score, world: World, pairs: Pairs, k: int) -> float:  # type: ignore[no-untyped-def]
-    """Share of pairs whose positive is among the k best of its anchor; ties count against it."""
+Scores = Callable[[np.ndarray], np.ndarray]
+"""Anchors, int64 (Q,), to scores of every node of the positive's type (Q, N)."""
+
+
+def model_scores(opened: OpenOmniSage, pairs: Pairs) -> Scores:
+    """Cosines of anchors with the nodes of the positives' type."""
+    return lambda anchor: opened.items[anchor] @ _positives(opened, pairs).T
+
+
+def pair_hits(score: Scores, world: World, pairs: Pairs, k: int) -> np.ndarray:
+    """Whether each positive is among the k best of its anchor, known neighbours left out; ties count against it.
+
+    Args:
+        score: of anchors. world: whose edges are known. pairs: P of them. k: length of the lists.
+
+    Returns:
+        bool (P,).
+    """
     known = _edges(world, pairs.positive_type)
-    hits = 0
+    hits = [np.zeros(0, dtype=bool)]
     for low in range(0, len(pairs.anchor), _CHUNK):
         anchor, positive = pairs.anchor[low : low + _CHUNK], pairs.positive[low : low + _CHUNK]
         scores = np.array(score(anchor), np.float32)
@@ -134,8 +147,12 @@ def _recall(score, world: World, pairs: Pairs, k: int) -> float:  # type: ignore
         if pairs.positive_type == "item":
             scores[rows, anchor] = -np.inf
         scores[rows, positive] = -np.inf
-        hits += int(((scores >= target[:, None]).sum(1) < k)[np.isfinite(target)].sum())
-    return hits / max(len(pairs.anchor), 1)
+        hits.append(((scores >= target[:, None]).sum(1) < k) & np.isfinite(target))
+    return np.concatenate(hits)
+
+
+def _share(hits: np.ndarray) -> float:
+    return float(hits.mean()) if len(hits) else 0.0
 
 
 def _edges(world: World, target: str) -> csr_array:
@@ -154,8 +171,8 @@ def _matrix(relation: object, shape: tuple[int, int]) -> csr_array:
     return csr_array(coo_array((np.ones(len(indices), np.float32), (rows, indices)), shape=shape))
 
 
-def _floors(world: World, since: View, pairs: Pairs):  # type: ignore[no-untyped-def]
-    """Popularity, personalised PageRank and content cosine as functions of anchors."""
+def floor_scores(world: World, since: View, pairs: Pairs) -> tuple[Scores, Scores, Scores]:
+    """Popularity, personalised PageRank and content cosine."""
     links, lists = _edges(world, "item"), None
     n_items = links.shape[0]
     if "collection" in world.contents:

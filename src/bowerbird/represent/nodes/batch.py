@@ -9,7 +9,7 @@ Shapes: B requests of one type, k neighbours of a slot, U distinct nodes of one 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -89,16 +89,32 @@ class Requests:
 
 
 @dataclass(frozen=True)
+class Members:
+    """The members of U distinct nodes of one type.
+
+    Attributes:
+        offsets: int64 (U + 1,). ids: int64 (X,). row: int64 (X,), where each stands among the distinct nodes of its
+            type.
+    """
+
+    offsets: Tensor
+    ids: Tensor
+    row: Tensor
+
+
+@dataclass(frozen=True)
 class NodeBatch:
     """Everything one pass of the node embedders reads.
 
     Attributes:
         distinct: type -> int64 (U,) ascending ids of the nodes whose features are needed.
         requests: type -> the nodes to embed.
+        members: type -> members of its distinct nodes, for types whose features come from others.
     """
 
     distinct: Mapping[str, Tensor]
     requests: Mapping[str, Requests]
+    members: Mapping[str, Members] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> NodeBatch:
         """The same batch on a device."""
@@ -112,7 +128,11 @@ class NodeBatch:
                 f: getattr(asked, f).to(device) for f in ("ids", "row", "without", "hidden", "log_degree")
             }
             moved[name] = replace(asked, **rest, slots=slots)
-        return NodeBatch({name: ids.to(device) for name, ids in self.distinct.items()}, moved)
+        members = {
+            name: Members(m.offsets.to(device), m.ids.to(device), m.row.to(device))
+            for name, m in self.members.items()
+        }
+        return NodeBatch({name: ids.to(device) for name, ids in self.distinct.items()}, moved, members)
 
 
 @dataclass(frozen=True)
@@ -153,7 +173,18 @@ def node_batch(
     return NodeBatch(
         {name: _t(ids) for name, ids in distinct.items()},
         {name: _requests(name, found, distinct) for name, found in asked.items()},
+        {
+            name: _members(distinct[name], offsets, flat, distinct[inner])
+            for name, (inner, offsets, flat) in members.items()
+            if name in wanted
+        },
     )
+
+
+def _members(nodes: np.ndarray, offsets: np.ndarray, flat: np.ndarray, inner: np.ndarray) -> Members:
+    ids = flat[_spans(offsets, nodes)]
+    ends = np.concatenate([[0], np.cumsum(offsets[nodes + 1] - offsets[nodes])])
+    return Members(_t(ends), _t(ids), _t(np.searchsorted(inner, ids)))
 
 
 def _requests(name: str, asked: Asked, distinct: Mapping[str, np.ndarray]) -> Requests:

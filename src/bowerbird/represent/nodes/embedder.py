@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from bowerbird.represent.nodes.aggregators import aggregator
 from bowerbird.represent.nodes.batch import NodeBatch, Requests, SlotLike
-from bowerbird.represent.nodes.features import MEMBERS, NodeContent, NodeFeatures
+from bowerbird.represent.nodes.features import MEMBERS, NodeContent, NodeFeatures, member_mean
 from bowerbird.represent.nodes.skip import SkipPath
 
 
@@ -139,6 +139,7 @@ class NodeEmbedders(nn.Module):
                 name: nn.Linear(
                     len(_without_members(contents[content.member_type])) * shape.feature_dim,
                     shape.feature_dim,
+                    bias=False,  # members that say nothing have no direction
                 )
                 for name, content in contents.items()
                 if content.member_type
@@ -148,7 +149,6 @@ class NodeEmbedders(nn.Module):
             assert isinstance(mix, nn.Linear)
             with torch.no_grad():  # at first simply the sum of them, like the linear path
                 mix.weight.copy_(torch.eye(shape.feature_dim).repeat(1, mix.in_features // shape.feature_dim))
-                mix.bias.zero_()
         near = sorted(
             {slot.node_type for found in slots.values() for slot in found} if shape.reads_graph else ()
         )
@@ -190,7 +190,7 @@ class NodeEmbedders(nn.Module):
             features: NodeFeatures = self.features[name]  # type: ignore[assignment]
             own_BSF = features.hide(raw[name][asked.row], asked.hidden)
             if name in self.mix:
-                mean = self._mean(name, batch, asked.ids, asked.without, mixed)
+                mean = self._mean(name, batch, asked.row, asked.without, mixed)
                 own_BSF = torch.cat([own_BSF, mean[:, None]], dim=1)
             vectors[name] = self.types[name](own_BSF, asked, tokens, flat)
         return vectors, raw
@@ -202,15 +202,14 @@ class NodeEmbedders(nn.Module):
         if name not in self.mix:
             return raw[name].flatten(1)
         ids = batch.distinct[name]
-        mean = self._mean(name, batch, ids, torch.full_like(ids, -1), mixed)
+        row = torch.arange(len(ids), device=ids.device)
+        mean = self._mean(name, batch, row, torch.full_like(ids, -1), mixed)
         return torch.cat([raw[name], mean[:, None]], dim=1).flatten(1)
 
     def _mean(
-        self, name: str, batch: NodeBatch, ids: Tensor, without: Tensor, mixed: Mapping[str, Tensor]
+        self, name: str, batch: NodeBatch, row: Tensor, without: Tensor, mixed: Mapping[str, Tensor]
     ) -> Tensor:
-        features: NodeFeatures = self.features[name]  # type: ignore[assignment]
-        mean = features.member_mean(ids, without, batch.distinct[self._inner(name)], mixed[name])
-        return F.normalize(mean.float(), dim=-1)
+        return F.normalize(member_mean(batch.members[name], row, without, mixed[name]).float(), dim=-1)
 
     def _inner(self, name: str) -> str:
         features: NodeFeatures = self.features[name]  # type: ignore[assignment]

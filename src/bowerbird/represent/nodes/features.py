@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bowerbird.nn import ItemEmbedder, ItemFeatures, ItemFeatureSpec
+from bowerbird.represent.nodes.batch import Members
 
 IDENTITY = "identity"
 MEMBERS = "members"
@@ -86,9 +87,6 @@ class NodeFeatures(nn.Module):
         id_dropout: share of ids per training call whose identity becomes the unknown row.
     """
 
-    member_offsets: Tensor
-    members: Tensor
-
     def __init__(self, content: NodeContent, dim: int, *, id_dropout: float = 0.0) -> None:
         super().__init__()
         self.content, self.dim = content, dim
@@ -102,10 +100,12 @@ class NodeFeatures(nn.Module):
             parts[IDENTITY] = ItemEmbedder(spec, ItemFeatures(), dim, id_dropout=id_dropout)
             if content.unseen is not None:
                 parts[IDENTITY].unseen.copy_(torch.from_numpy(content.unseen))
+            unknown = parts[IDENTITY].unknown
+            assert unknown is not None
+            # a missing feature is the zero vector, an identity like any other: one shared vector would make strangers
+            # alike
+            nn.init.zeros_(unknown).requires_grad_(False)
         self.parts = nn.ModuleDict(parts)
-        if content.member_offsets is not None and content.members is not None:
-            self.register_buffer("member_offsets", torch.from_numpy(content.member_offsets), persistent=False)
-            self.register_buffer("members", torch.from_numpy(content.members), persistent=False)
 
     def forward(self, ids_U: Tensor) -> Tensor:
         """Content and identity of distinct nodes, (U, features, F); see :attr:`NodeContent.tokens` for the order."""
@@ -115,44 +115,50 @@ class NodeFeatures(nn.Module):
         )
 
     def hide(self, found_BSF: Tensor, hidden_B: Tensor) -> Tensor:
-        """The features of requests with the identity of some replaced by the unknown one.
+        """The features of requests, without the identity of some.
 
         Args:
             found_BSF: rows of the output of :meth:`forward`. hidden_B: bool.
         """
         if IDENTITY not in self.keys:
             return found_BSF
-        part, place = self.parts[IDENTITY], self.column(IDENTITY)
-        assert isinstance(part, ItemEmbedder) and part.linear is not None and part.unknown is not None
-        unknown_F = nn.functional.normalize(part.linear(part.unknown).float(), dim=-1)
-        identity_BF = torch.where(hidden_B[:, None], unknown_F, found_BSF[:, place])
+        place = self.column(IDENTITY)
+        identity_BF = found_BSF[:, place] * ~hidden_B[:, None]
         return torch.cat([found_BSF[:, :place], identity_BF[:, None], found_BSF[:, place + 1 :]], dim=1)
 
     def column(self, name: str) -> int:
         """Where a feature stands in the output of :meth:`forward`."""
         return list(self.keys).index(name)
 
-    def member_mean(self, ids_B: Tensor, without_B: Tensor, inner_ids_U: Tensor, inner_UF: Tensor) -> Tensor:
-        """Mean feature of the members of nodes, (B, F), zero where none is left.
 
-        Args:
-            ids_B: nodes of this type. without_B: the member to leave out of each, -1 for none.
-            inner_ids_U: ascending ids of the members' type, all members among them.
-            inner_UF: one vector for each.
-        """
-        starts, counts = (
-            self.member_offsets[ids_B],
-            self.member_offsets[ids_B + 1] - self.member_offsets[ids_B],
-        )
-        owner = torch.repeat_interleave(torch.arange(len(ids_B), device=ids_B.device), counts)
-        place = torch.arange(len(owner), device=ids_B.device) - (counts.cumsum(0) - counts)[owner]
-        member = self.members[starts[owner] + place]
-        kept = member != without_B[owner]
-        owner, member = owner[kept], member[kept]
-        left = torch.bincount(owner, minlength=len(ids_B))
-        row = torch.searchsorted(inner_ids_U, member)
-        first = left.cumsum(0) - left
-        return nn.functional.embedding_bag(row, inner_UF, first, mode="mean")
+def member_mean(members: Members, row_B: Tensor, without_B: Tensor, inner_UF: Tensor) -> Tensor:
+    """Mean feature of the members of nodes, (B, F), zero where none is left.
+
+    Args:
+        members: of all distinct nodes of the type. row_B: where the nodes stand among these.
+        without_B: the member to leave out of each, -1 for none.
+        inner_UF: one vector for each distinct node of the members' type.
+    """
+    starts, counts = members.offsets[row_B], members.offsets[row_B + 1] - members.offsets[row_B]
+    owner = torch.repeat_interleave(torch.arange(len(row_B), device=row_B.device), counts)
+    place = torch.arange(len(owner), device=row_B.device) - (counts.cumsum(0) - counts)[owner]
+    entry = starts[owner] + place
+    kept = members.ids[entry] != without_B[owner]
+    owner, entry = owner[kept], entry[kept]
+    left = torch.bincount(owner, minlength=len(row_B))
+    first = left.cumsum(0) - left
+    return nn.functional.embedding_bag(members.row[entry], inner_UF, first, mode="mean")
+
+
+def rarity(bags: tuple[np.ndarray, np.ndarray], size: int) -> np.ndarray:
+    """Inverse document frequency of the ids of a bag feature, relative to its mean over their uses, float32 (size,)."""
+    ids, offsets = bags
+    uses = np.bincount(ids, minlength=size)
+    weight = np.log((len(offsets) - 1) / np.maximum(uses, 1)).clip(min=0.1)
+    found: np.ndarray = (
+        weight / max(np.average(weight, weights=uses), 1e-6) if uses.any() else weight
+    ).astype(np.float32)
+    return found
 
 
 def _content_part(content: NodeContent, name: str, dim: int) -> ItemEmbedder:
@@ -161,7 +167,12 @@ def _content_part(content: NodeContent, name: str, dim: int) -> ItemEmbedder:
         spec = ItemFeatureSpec(
             content.count, id_mode="none", bags={name: content.bags[name]}, content_dim=dim, mixer="linear"
         )
-        return ItemEmbedder(spec, ItemFeatures(bags={name: features.bags[name]}), dim)
+        part = ItemEmbedder(spec, ItemFeatures(bags={name: features.bags[name]}), dim)
+        with torch.no_grad():  # at first a projection of what content cosine compares
+            for table in part.tables.values():
+                assert isinstance(table, nn.Embedding)
+                table.weight *= torch.from_numpy(rarity(features.bags[name], content.bags[name]))[:, None]
+        return part
     if name == "numbers":
         assert features.numbers is not None
         spec = ItemFeatureSpec(

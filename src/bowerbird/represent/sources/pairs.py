@@ -5,13 +5,29 @@ Shapes: R rows, E edges.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bowerbird.represent.config import OmniSageConfig
+from bowerbird.represent.world.folds import Fold
 from bowerbird.represent.world.world import Logged, World
 
 Segment = tuple[str, str]
 """(anchor type, positive type)."""
+
+
+def _is_list(found: Logged) -> bool:
+    return {found.anchor_type, found.positive_type} == {"item", "collection"}
+
+
+def _held_out(found: Logged, fold: Fold) -> Logged:
+    """The edges that a fold lacks, of edges between items and lists; others as they are."""
+    if not _is_list(found):
+        return found
+    ends = {found.anchor_type: found.anchor, found.positive_type: found.positive}
+    kept = fold.holds_out(ends["collection"], ends["item"])
+    return replace(found, anchor=found.anchor[kept], positive=found.positive[kept], weight=found.weight[kept])
 
 
 class PairSource:
@@ -22,11 +38,20 @@ class PairSource:
     Args:
         world: edges and neighbourhoods.
         config: ``pairs`` are shared out; ``neighbour_pairs`` of each segment come from neighbourhoods.
+        whole, fold: the world with all edges and the fold that ``world`` belongs to; pairs of items and lists are then
+            the edges that the fold holds out, and no others.
     """
 
-    def __init__(self, world: World, config: OmniSageConfig) -> None:
+    def __init__(
+        self, world: World, config: OmniSageConfig, whole: World | None = None, fold: Fold | None = None
+    ) -> None:
         self._world, self._config = world, config
-        self._logged = {(found.anchor_type, found.positive_type): found for found in world.logged()}
+        logged = world.logged()
+        self._held: set[Segment] = set()
+        if whole is not None and fold is not None:
+            logged = [_held_out(found, fold) for found in whole.logged()]
+            self._held = {(f.anchor_type, f.positive_type) for f in logged if _is_list(f)}
+        self._logged = {(f.anchor_type, f.positive_type): f for f in logged if len(f.anchor)}
         self._cumulative = {key: np.cumsum(found.weight) for key, found in self._logged.items()}
         self._anchors = {
             name: np.flatnonzero(content.log_degree > 0)
@@ -55,6 +80,7 @@ class PairSource:
         for segment, share in zip(self.segments, self._shares, strict=True):
             rows = max(1, round(count * share))
             near = rows if segment not in self._logged else round(rows * self._config.neighbour_pairs)
+            near = 0 if segment in self._held else near
             parts = [self._near(rng, segment, near)]
             missing = rows - len(parts[0][0])
             if segment in self._logged and missing:

@@ -105,7 +105,7 @@ class RequestBook:
         members = world.contents[node_type].member_type
         left_out = kind == self._other_types.index(members) if members else np.zeros(len(ids), dtype=bool)
         # whoever has nobody in its first subset (the lists) was never kept, so training cannot know it by name
-        nameless = (blank == BLANK) | (blank == BLANK + 1)
+        nameless = (blank == BLANK) | (blank == BLANK + 1) | world.nameless(node_type, ids)
         return Asked(
             ids=ids, near=near, log_degree=np.log1p(np.maximum(total, 0)).astype(np.float32),
             without=np.where(left_out, other, -1), hidden=nameless,

@@ -69,6 +69,8 @@ class SequenceRows:
         window, position: int64 (R,), the user vector that asks. positive, positive_id, share: as in :class:`PairRows`.
         future: bool (R,), whether the row asks for something after the sequence's end.
         right: int64 (W, X), items of the user that are no negatives, padded with -1.
+        list_window, own_list: int64 (Y,), lists that the users of windows own: which window, which list request.
+        list_type: their type; empty where users have none.
     """
 
     item: Tensor
@@ -81,6 +83,9 @@ class SequenceRows:
     share: Tensor
     future: Tensor
     right: Tensor
+    list_window: Tensor
+    own_list: Tensor
+    list_type: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Shapes: I items, C collections, X memberships.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
@@ -85,10 +85,15 @@ def item_content(
     """
     features = encoder.items.encode(view.item_table())
     mode = id_mode(config, view.n_items)
-    degree = _degrees(relations, "item", view.n_items)
+    walked = list(relations)
+    degree = _degrees(walked, "item", view.n_items)
+    kept = _degrees([r for r in walked if r.target in ("collection", "user")], "item", view.n_items)
+    kept += view.item_counts()
+    # what training could only meet along a citation or a tag has no identity of its own, unless nobody has
+    unseen = kept == 0 if kept.any() else degree == 0
     content = NodeContent(
         count=view.n_items, features=features, bags=encoder.items.bags, id_mode=mode,
-        unseen=degree + view.item_counts() == 0, log_degree=np.log1p(degree).astype(np.float32),
+        unseen=unseen, log_degree=np.log1p(degree).astype(np.float32),
     )  # fmt: skip
     if not content.tokens:
         raise ConfigError("items have no content features and id_mode is none; set id_mode=table")
@@ -136,6 +141,28 @@ def capped(relation: DirectedRelation, most: int) -> tuple[np.ndarray, np.ndarra
     order = np.lexsort((draw, source))
     kept = np.sort(order[np.arange(len(order)) - indptr[source] < most])
     return np.concatenate([[0], np.cumsum(np.minimum(count, most))]).astype(np.int64), target[kept]
+
+
+def with_edges(
+    content: NodeContent,
+    kind: str,
+    relations: Iterable[DirectedRelation],
+    members: DirectedRelation | None,
+    most: int,
+) -> NodeContent:
+    """The same nodes in a graph with other edges.
+
+    Args:
+        content: of all nodes of type ``kind``.
+        relations: what walks use. members: from these nodes to their members, for types that have some.
+        most: members that stand for all.
+    """
+    degree = _degrees(relations, kind, content.count)
+    found = replace(content, log_degree=np.log1p(degree).astype(np.float32))
+    if content.member_type and members is not None:
+        offsets, flat = capped(members, most)
+        found = replace(found, member_offsets=offsets, members=flat)
+    return found
 
 
 def row_sizes(relation: DirectedRelation) -> np.ndarray:

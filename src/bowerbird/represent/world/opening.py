@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,101 +12,26 @@ import numpy as np
 import polars as pl
 
 from bowerbird.represent.config import OmniSageConfig
-from bowerbird.represent.nodes.batch import NeighbourhoodsLike, SlotLike
 from bowerbird.represent.world.contents import (
     ContentEncoder,
     DirectedRelation,
     collection_content,
     item_content,
 )
+from bowerbird.represent.world.folds import folds_of
 from bowerbird.represent.world.subsets import SubsetSpec, subset_specs
-from bowerbird.represent.world.world import Walks, World
+from bowerbird.represent.world.walks import NoWalks, graph_walks
+from bowerbird.represent.world.world import World
 from bowerbird.tables.store import Vocabulary
 from bowerbird.tables.view import View
 
 if TYPE_CHECKING:
     from bowerbird.graph import Graph
-    from bowerbird.graph.sampling import Sampler, StoredNeighbourhoods
-
-
-class GraphWalks:
-    """Neighbourhoods of a graph: stored for all nodes of the types that get vectors, walked anew without an edge.
-
-    A type sees only the subsets it has edges in; the others could never find it a neighbour.
-
-    Args:
-        sampler: of the graph.
-        stored: type -> neighbourhoods of all nodes.
-        subsets: type -> names of the subsets that have edges of it.
-    """
-
-    def __init__(
-        self,
-        sampler: Sampler,
-        stored: Mapping[str, StoredNeighbourhoods],
-        subsets: Mapping[str, Sequence[str]],
-    ) -> None:
-        self._sampler, self._stored = sampler, dict(stored)
-        self._places = {
-            name: [place for place, slot in enumerate(sampler.slots) if slot.subset in kept]
-            for name, kept in subsets.items()
-        }
-
-    def stored(self, node_type: str, ids: np.ndarray) -> NeighbourhoodsLike:
-        """See :class:`bowerbird.represent.world.world.Walks`."""
-        return self._seen(node_type, self._stored[node_type].take(ids))
-
-    def without(
-        self, node_type: str, ids: np.ndarray, other_type: str, other: np.ndarray
-    ) -> NeighbourhoodsLike:
-        """See :class:`bowerbird.represent.world.world.Walks`."""
-        return self._seen(
-            node_type, self._sampler.sample(node_type, ids, without=other, without_type=other_type)
-        )
-
-    def slots(self, node_type: str) -> Sequence[SlotLike]:
-        """See :class:`bowerbird.represent.world.world.Walks`."""
-        return [self._sampler.slots[place] for place in self._places[node_type]]
-
-    def _seen(self, node_type: str, found: NeighbourhoodsLike) -> NeighbourhoodsLike:
-        places = self._places[node_type]
-        return Near(
-            [found.slots[p] for p in places], [found.ids[p] for p in places], [found.scores[p] for p in places],
-            [found.mask[p] for p in places],
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Near:
-    """Neighbourhoods as lists over slots; see :class:`bowerbird.represent.nodes.batch.NeighbourhoodsLike`."""
-
-    slots: Sequence[SlotLike] = ()
-    ids: Sequence[np.ndarray] = ()
-    scores: Sequence[np.ndarray] = ()
-    mask: Sequence[np.ndarray] = ()
-
-
-class NoWalks:
-    """The walks of a view without edges: nobody has neighbours."""
-
-    def stored(self, node_type: str, ids: np.ndarray) -> NeighbourhoodsLike:
-        """See :class:`bowerbird.represent.world.world.Walks`."""
-        return Near()
-
-    def without(
-        self, node_type: str, ids: np.ndarray, other_type: str, other: np.ndarray
-    ) -> NeighbourhoodsLike:
-        """See :class:`bowerbird.represent.world.world.Walks`."""
-        return Near()
-
-    def slots(self, node_type: str) -> Sequence[SlotLike]:
-        """See :class:`bowerbird.represent.world.world.Walks`."""
-        return ()
 
 
 def open_world(
     view: View, config: OmniSageConfig, encoder: ContentEncoder, *, folder: Path | None = None,
-    subsets: Sequence[SubsetSpec] | None = None, types: Sequence[str] | None = None,
+    subsets: Sequence[SubsetSpec] | None = None, types: Sequence[str] | None = None, learning: bool = False,
 ) -> World:  # fmt: skip
     """Everything OmniSage needs of a view.
 
@@ -118,12 +43,13 @@ def open_world(
             earlier call left there is used again if it belongs to the same view, and replaced otherwise.
         subsets, types: those of training; from the settings and the graph when left out. A store that shows collections
             only after training gets no collection vectors from that model.
+        learning: whether folds are made too, see :mod:`bowerbird.represent.world.folds`.
     """
     keeps = None
     if folder is None:
         keeps = TemporaryDirectory(prefix="omnisage-")
         folder = Path(keeps.name)
-    graph = _graph(view, folder / "graph")
+    graph = _graph(view, folder / "graph", config.pruning)
     if graph is None:
         content = item_content(view, encoder, config, [])
         return World(
@@ -140,48 +66,28 @@ def open_world(
         contents["collection"] = collection_content(
             view, encoder, config, walked.values(), raw_ids["collection"], members
         )
-    walks = _walks(graph, specs, list(contents), config, folder / "neighbourhoods")
-    return World(
-        view,
-        config,
-        walked,
-        specs,
-        walks,
-        contents,
-        raw_ids,
-        _owned(view, walked.values(), raw_ids),
-        keeps=keeps,
-    )
+    walks = graph_walks(graph, specs, list(contents), config, folder / "neighbourhoods")
+    owned = _owned(view, walked.values(), raw_ids)
+    world = World(view, config, walked, specs, walks, contents, raw_ids, owned, keeps=keeps)
+    if learning:
+        world.folds = folds_of(world, graph, folder / "folds")
+    return world
 
 
-def _graph(view: View, folder: Path) -> Graph | None:
+def _graph(view: View, folder: Path, exponent: float) -> Graph | None:
     """The graph of a view, built unless the folder holds it already; ``None`` where the view shows no edge."""
-    from bowerbird.graph import Graph, build_graph, default_relations
+    from bowerbird.graph import Graph, Pruning, build_graph, default_relations
 
+    pruning = Pruning(exponent) if exponent < 1 else None
     if (folder / "manifest.json").exists():
         graph = Graph.open(folder)
-        if graph.manifest.data.get("view") == view.fingerprint:
+        wanted = None if pruning is None else asdict(pruning)
+        if graph.manifest.data.get("view") == view.fingerprint and graph.manifest.pruning == wanted:
             return graph
     specs = default_relations(view)
     if not specs:
         return None
-    return build_graph(view, folder, specs, overwrite=True)
-
-
-def _walks(
-    graph: Graph, specs: Sequence[SubsetSpec], types: Iterable[str], config: OmniSageConfig, folder: Path
-) -> Walks:
-    from bowerbird.graph.sampling import Sampler, Subset, precompute
-
-    if not specs:
-        return NoWalks()
-    subsets = [Subset(spec.name, spec.relations, dict(spec.keep)) for spec in specs]
-    sampler = Sampler(graph, subsets, restart=config.restart, budget=config.budget, seed=config.seed)
-    stored = {name: precompute(sampler, name, folder / name, overwrite=True) for name in types}
-    ends = {spec.name: {graph.relations[name].source for name in spec.relations} for spec in specs}
-    return GraphWalks(
-        sampler, stored, {name: [s for s, kinds in ends.items() if name in kinds] for name in types}
-    )
+    return build_graph(view, folder, specs, pruning=pruning, overwrite=True)
 
 
 def _owned(

@@ -1,9 +1,10 @@
 """Which relations one walk may use and what it keeps (A.1), from settings or from what the graph has.
 
 Two subsets by default, as in the paper: one through the lists that hold items, one along item-item relations, with
-quotas of their own so that the rarer edges are not drowned. Lists are collections; where a store has none, users stand
-in for them (walked through, never kept). Item-item relations are those of the links table; where there are none, items
-that somebody engaged with one after the other.
+quotas of their own so that the rarer edges are not drowned; and a third one, ours, through what describes items
+(tags, creators; not queries, which tell of the engagements that training is to foresee). Lists are collections; where
+a store has none, users stand in for them (walked through, never kept). Item-item relations are those of the links
+table; where there are none, items that somebody engaged with one after the other.
 """
 
 from __future__ import annotations
@@ -81,6 +82,16 @@ def subset_specs(
     if links or between("item", "item"):
         linked = links or between("item", "item")
         found.append(SubsetSpec("linked", linked, {"item": config.linked_items}))
+    # what items share through the nodes that describe them; such nodes are walked through, never kept
+    described = tuple(
+        name
+        for name, ends in relations.items()
+        if "item" in (ends.source, ends.target)
+        and not {ends.source, ends.target} & {"collection", "user", "query"}
+        and ends.source != ends.target
+    )
+    if described:
+        found.append(SubsetSpec("described", described, {"item": config.described_items}))
     return [
         SubsetSpec(s.name, s.relations, {kind: k for kind, k in s.keep.items() if k > 0})
         for s in found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,9 @@ from bowerbird.represent.world.contents import DirectedRelation, row_sizes
 from bowerbird.represent.world.subsets import SubsetSpec
 from bowerbird.tables.view import View
 from bowerbird.tables.view.rows.source import first_row_at
+
+if TYPE_CHECKING:
+    from bowerbird.represent.world.folds import Fold
 
 
 class Walks(Protocol):
@@ -66,6 +69,9 @@ class World:
         raw_ids: type -> raw ids in dense order.
         owned: whose list holds what: ``(list type, user int64, item int64, list int64)``, or ``None``.
         keeps: whatever must live as long as this world (a temporary folder).
+
+    Attributes:
+        folds: what training learns from, where the settings ask for folds and items lie in lists.
     """
 
     def __init__(
@@ -78,6 +84,8 @@ class World:
         self.relations, self.subsets = relations, list(subsets)
         self.contents, self.raw_ids = dict(contents), raw_ids
         self._keeps = keeps
+        self.folds: list[Fold] = []
+        self.owned = owned
         self._owned_type = ""
         self._owned_key = self._owned_list = np.empty(0, np.int64)
         if owned is not None:
@@ -110,6 +118,36 @@ class World:
                 inside = place < high
                 found |= inside & (np.asarray(relation.indices[np.where(inside, place, 0)]) == other)
         return found & (other >= 0)
+
+    def nameless(self, node_type: str, ids: np.ndarray) -> np.ndarray:
+        """bool (B,): nodes in no list, where there are lists: training cannot know by name what nobody kept."""
+        if not self.list_type or (node_type, self.subsets[0].name) not in self.degrees:
+            return np.zeros(len(ids), dtype=bool)
+        found: np.ndarray = self.degrees[node_type, self.subsets[0].name][ids] == 0
+        return found
+
+    @property
+    def list_type(self) -> str:
+        """The type of the lists that hold items, among the nodes that walks pass through; empty where there is none."""
+        ends = {relation.source for relation in self.relations.values()}
+        return next((kind for kind in ("collection", "user") if kind in ends), "")
+
+    @cached_property
+    def _lists_of_users(self) -> tuple[np.ndarray, np.ndarray]:
+        """(user, list) pairs without repeats, by user."""
+        if self.owned is None or self.owned[0] not in self.contents:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        _, user, _, place = self.owned
+        pairs = np.unique(np.stack([user, place]), axis=1)
+        return pairs[0], pairs[1]
+
+    def lists_of(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The lists with vectors that users own: int64 (X,) which of the users, int64 (X,) which list."""
+        user, place = self._lists_of_users
+        low, high = np.searchsorted(user, users), np.searchsorted(user, users, side="right")
+        count = high - low
+        entry = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
+        return np.repeat(np.arange(len(users)), count), place[entry]
 
     @property
     def types(self) -> list[str]:
@@ -158,7 +196,7 @@ class World:
             {
                 name: Asked(
                     ids=ids, near=self.walks.stored(name, ids), log_degree=self.contents[name].degrees(ids),
-                    without=np.full(len(ids), -1), hidden=np.zeros(len(ids), dtype=bool),
+                    without=np.full(len(ids), -1), hidden=self.nameless(name, ids),
                 )
                 for name, ids in asked.items()
             }
