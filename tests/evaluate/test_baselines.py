@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tests.evaluate.world import make_store, random_store
 
 from bowerbird.evaluate import (
     Ranking,
@@ -31,6 +30,7 @@ from bowerbird.evaluate.baselines import (
 )
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import LastOut, TimeWall, View
+from evaluate.world import make_store, random_store
 
 SMALL = {
     "recent": {"window": (50, 200)},

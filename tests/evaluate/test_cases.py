@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.evaluate.world import make_store, random_store
 
 from bowerbird.evaluate import future_cases, in_session_cases, leave_last_out_cases, next_event_cases
 from bowerbird.evaluate.metrics import actions, popularity_buckets, warmth
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import LastOut, TimeWall, View
+from evaluate.world import make_store, random_store
 
 ROWS = [
     # user, item, time, actions, request

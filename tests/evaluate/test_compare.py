@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from tests.evaluate.world import Fixed, make_store, random_store
 
 from bowerbird.evaluate import (
     RankingError,
@@ -22,6 +21,7 @@ from bowerbird.evaluate.metrics import METRICS
 from bowerbird.evaluate.report.report import finite
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import TimeWall, View
+from evaluate.world import Fixed, make_store, random_store
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evaluate.world import make_store
 
 from bowerbird.evaluate import (
     Ranking,
@@ -18,6 +17,7 @@ from bowerbird.evaluate import (
     top_k,
 )
 from bowerbird.tables.view import LastOut, View
+from evaluate.world import make_store
 
 
 @pytest.fixture(scope="module")

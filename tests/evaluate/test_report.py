@@ -12,12 +12,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.evaluate.world import Fixed, random_store
 
 from bowerbird.evaluate import compare, future_cases, outcome_matrix
 from bowerbird.evaluate.baselines import Markov, Popularity
 from bowerbird.evaluate.report import LearningCurve, Notes, Report, Table, commit, gather_facts, verdicts
 from bowerbird.tables.view import TimeWall, View
+from evaluate.world import Fixed, random_store
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,13 @@ class ToyLearner(Learner[ToyConfig]):
         )  # fmt: skip
 
     def evaluate(
-        self, artifact: Artifact, view: View, *, since: View, run: Run | None = None, seeds: Sequence[Artifact] = ()
+        self,
+        artifact: Artifact,
+        view: View,
+        *,
+        since: View,
+        run: Run | None = None,
+        seeds: Sequence[Artifact] = (),
     ) -> ToyReport:
         later = view.held_out(since)
         return ToyReport(_loss(artifact.tensors["weight"], later.user, later.item), len(later))

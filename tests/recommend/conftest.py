@@ -8,14 +8,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from worlds import cycle_world, outcome_world
-
 from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.run import Run
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.learner import PinRecLearner
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import View
+from recommend.worlds import cycle_world, outcome_world
 
 TINY = replace(
     PinRecConfig(),

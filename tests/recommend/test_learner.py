@@ -125,7 +125,7 @@ def test_the_index_and_the_full_scan_agree(cycle: Store, cycle_artifact: Artifac
 
 
 def test_a_model_opens_on_a_store_that_has_grown(outcomes_artifact: Artifact, tmp_path: Path) -> None:
-    from worlds import outcome_world
+    from recommend.worlds import outcome_world
 
     store = outcome_world(tmp_path / "store")
     more = pl.DataFrame(

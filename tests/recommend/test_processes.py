@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import outcome_world
 
 from bowerbird.learn.processes import launch
 from bowerbird.learn.run import Run
@@ -15,6 +14,7 @@ from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.learner import PinRecLearner
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import View
+from recommend.worlds import outcome_world
 
 
 def _fit(folder: str, config: PinRecConfig) -> dict[str, np.ndarray]:

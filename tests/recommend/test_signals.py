@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import cycle_world
 
 from bowerbird.evaluate.protocols import next_event_cases
 from bowerbird.learn.artifact import Artifact
@@ -20,9 +19,10 @@ from bowerbird.recommend.retrieval.opened import OpenPinRec
 from bowerbird.recommend.retrieval.recommender import PinRecRecommender
 from bowerbird.tables.errors import ConfigError, WallError
 from bowerbird.tables.store import Store
-from bowerbird.tables.view import LastOut, View, time_split
+from bowerbird.tables.view import LastOut, View, time_split, user_split
 from bowerbird.tables.view.leaks.twins import make_twin
 from bowerbird.tables.view.walls import TimeWall
+from recommend.worlds import cycle_world
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return cycle_world(tmp_path_factory.mktemp("signals") / "store", titled=False)
 
 
-def emit(view: View, name: str = "circle", entity: str = "item", missing: int = 0) -> str:
+def emit(
+    view: View, name: str = "circle", entity: str = "item", missing: int = 0, fitted: View | None = None
+) -> str:
     """A vector of its own for every item, but for the last few; twice as long as a unit vector."""
     rng = np.random.default_rng(0)
     ids = view.item_ids.decode(np.arange(view.n_items - missing, dtype=np.int32))
     vectors = rng.normal(size=(len(ids), 16)).astype(np.float32)
     vectors *= 2 / np.linalg.norm(vectors, axis=1, keepdims=True)
-    facts = {"wall": view.wall, "data": view.fingerprint}
+    facts = {"wall": view.wall, "data": view.fingerprint, "fitted_on": (fitted or view).fingerprint}
     write_signal(view.store_path, Signal(name, entity, ids, vectors, facts=facts), "r1")  # type: ignore[arg-type]
     return f"{name}/r1"
 
@@ -70,6 +72,13 @@ def test_a_signal_from_the_future_is_refused(store: Store) -> None:
         ConfigError, match=r"late/r1 was made from data no wall, this model may learn from data before"
     ):
         PinRecLearner(PinRecConfig(item_signals=(late,))).fit(split.train)
+    learnt = emit(split.train, "learnt", fitted=split.test)
+    with pytest.raises(ConfigError, match=r"learnt/r1 was made from data no wall"):
+        check_walls(split.train, [learnt])
+    strangers = user_split(store, 0.3)
+    with pytest.raises(ConfigError, match="of the users"):
+        check_walls(strangers.train, [early])
+    check_walls(strangers.train, [emit(strangers.train, "few")])
     last = emit(View(store, LastOut(1)), "last")
     check_walls(View(store, LastOut(1)), [last])
     with pytest.raises(ConfigError, match="of each user"):

@@ -14,13 +14,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from bowerbird.learn.storage.folders import FolderError, read_manifest, staged_folder, write_manifest
+
+if TYPE_CHECKING:
+    from bowerbird.learn.artifact import Artifact
+    from bowerbird.tables.view import View
 
 Entity = Literal["item", "user", "collection", "query", "creator", "clip"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -90,6 +94,16 @@ class Signal:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def origin(artifact: Artifact, view: View) -> dict[str, Any]:
+    """Facts of a signal that say what it knows: what its model was fitted on, and what it was made from.
+
+    Args:
+        artifact: the model's.
+        view: what it looked at when it emitted.
+    """
+    return {"wall": view.wall, "data": view.fingerprint, "fitted_on": artifact.facts.get("data", {})}
 
 
 def write_signal(store: Path | str, signal: Signal, release: str) -> Path:

@@ -17,7 +17,7 @@ from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.contract import Learner
 from bowerbird.learn.run import Run
 from bowerbird.learn.settings import to_dict
-from bowerbird.learn.signals import Signal
+from bowerbird.learn.signals import Signal, origin
 from bowerbird.learn.train import StepFunction, StepOutput, TrainConfig, train
 from bowerbird.nn import frequency_counter
 from bowerbird.nn.features.catalogue import CatalogueEncoder
@@ -117,7 +117,7 @@ class PinRecLearner(Learner[PinRecConfig]):
             entity="item",
             ids=view.item_ids.decode(known.astype(np.int32)),
             vectors=opened.vectors_IE[torch.from_numpy(known)].numpy(),
-            facts={"wall": view.wall, "data": view.fingerprint},
+            facts=origin(artifact, view),
         )
 
     # What a model with more on its input or output does differently; see ``recommend.ranking``.

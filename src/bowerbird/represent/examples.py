@@ -178,7 +178,7 @@ class OmniSageExamples:
         return _Draw(pairs, windows, random, features)
 
     def _blank(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Blanking codes; see :mod:`bowerbird.represent.requests`."""
+        """Blanking codes; see :mod:`bowerbird.represent.sources.requests`."""
         whole, part = self._config.neighbour_dropout, self._config.subset_dropout
         draw, subsets = rng.random(count), len(self._world.subsets)
         code = np.where(draw < whole, 1, 0)

@@ -98,7 +98,7 @@ class OmniSageLearner(Learner[OmniSageConfig]):
 
     def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
         """Vectors of every item and collection the view knows and of every user with a positive event."""
-        yield from emitted(OpenOmniSage.open(artifact, view))
+        yield from emitted(OpenOmniSage.open(artifact, view), artifact)
 
     def _validation(
         self, model: OmniSage, world: World, view: View, valid: View | None

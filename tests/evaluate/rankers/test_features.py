@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.evaluate.slates.world import platform
 
 from bowerbird.evaluate.rankers.content import Bag
-from bowerbird.evaluate.rankers.counts import NEVER, EventLog, KeyedCounts
-from bowerbird.evaluate.rankers.features import HOUR_MS, STRENGTH, WINDOW_MS, Features
+from bowerbird.evaluate.rankers.features import HOUR_MS, WINDOW_MS, Features
 from bowerbird.evaluate.slates import slate_cases, training_slates
 from bowerbird.tables.view import TimeWall, View
+from bowerbird.tables.view.counts import NEVER, STRENGTH, EventLog, KeyedCounts
+from evaluate.slates.world import platform
 
 WALL = 1_800_000
 

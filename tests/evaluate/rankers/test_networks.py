@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.evaluate.slates.world import platform
 
 from bowerbird.evaluate.rankers import HstuRanker, TargetAttentionRanker
 from bowerbird.evaluate.rankers.neural.batches import case_batch, training_batch
 from bowerbird.evaluate.slates import slate_cases
 from bowerbird.tables.view import BlendedExamples, SlateFilter, TimeWall, View
+from evaluate.slates.world import platform
 
 KINDS = [TargetAttentionRanker, HstuRanker]
 SMALL = {"dim": 8, "width": 16, "length": 12, "batch_size": 64}

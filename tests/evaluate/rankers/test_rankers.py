@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.evaluate.slates.world import platform
 
 from bowerbird.evaluate.rankers import RANKERS, fitted_rankers
 from bowerbird.evaluate.slates import Ranker, check_scores, rank_compare, slate_cases
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import TimeWall, View
 from bowerbird.tables.view.leaks.audit import audit
+from evaluate.slates.world import platform
 
 WALL = 3_500_000
 QUICK = {

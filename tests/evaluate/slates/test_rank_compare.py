@@ -8,13 +8,13 @@ import json
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.evaluate.slates.world import Told, platform
 
 from bowerbird.evaluate.report import Report
 from bowerbird.evaluate.report.report import finite
 from bowerbird.evaluate.slates import RankerError, grouped_auc, rank_compare, slate_cases
 from bowerbird.tables.errors import ConfigError
 from bowerbird.tables.view import TimeWall, View
+from evaluate.slates.world import Told, platform
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.evaluate.slates.world import platform
 
 from bowerbird.evaluate.slates import slate_cases, training_slates
 from bowerbird.tables.errors import ConfigError, WallError
 from bowerbird.tables.view import TimeWall, View
+from evaluate.slates.world import platform
 
 WALL = 2_000_000
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.graph.sampling.worlds import (
+
+from bowerbird.graph import Pruning
+from bowerbird.graph.sampling import Sampler, Subset
+from bowerbird.graph.sampling.methods.reference import ReferenceScorer
+from bowerbird.graph.sampling.space import Space
+from graph.sampling.worlds import (
     BOTH,
     ONE_WAY,
     SAVES,
@@ -17,11 +22,6 @@ from tests.graph.sampling.worlds import (
     overlap,
     worlds,
 )
-
-from bowerbird.graph import Pruning
-from bowerbird.graph.sampling import Sampler, Subset
-from bowerbird.graph.sampling.methods.reference import ReferenceScorer
-from bowerbird.graph.sampling.space import Space
 
 ROUNDING = 1e-5
 """Of float32 sums of a few hundred numbers below 1."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.graph.sampling.worlds import BOTH, SAVES, World, all_scores, assert_equal, communities
 
 from bowerbird.graph import Graph, GraphError
 from bowerbird.graph.sampling import Neighbourhoods, Sampler, Slot, Subset
 from bowerbird.graph.sampling.space import Space
 from bowerbird.graph.sampling.threads import over_blocks
+from graph.sampling.worlds import BOTH, SAVES, World, all_scores, assert_equal, communities
 
 METHODS = ("push", "reference", "walks", "exact")
 PRECISE: dict[str, dict[str, Any]] = {

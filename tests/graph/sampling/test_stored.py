@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.graph.sampling.worlds import BOTH, SAVES, World, assert_equal, communities
 
 from bowerbird.graph import Graph, GraphError
 from bowerbird.graph.sampling import Sampler, StoredNeighbourhoods, Subset, precompute
+from graph.sampling.worlds import BOTH, SAVES, World, assert_equal, communities
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.graph.sampling.worlds import BOTH, all_scores, assert_equal, communities
 
 from bowerbird.graph.sampling import Sampler, Subset
 from bowerbird.graph.sampling.methods.random import draw, stream
 from bowerbird.graph.sampling.space import Space
+from graph.sampling.worlds import BOTH, all_scores, assert_equal, communities
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -9,8 +9,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from worlds import slate_world
-
 from bowerbird.nn.features.catalogue import CatalogueEncoder
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.inputs.conditions import Conditions
@@ -19,6 +17,7 @@ from bowerbird.recommend.ranking.model import UniPinRec
 from bowerbird.recommend.ranking.opened import OpenUniPinRec
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import View
+from recommend.worlds import slate_world
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bowerbird.evaluate.rankers.content import Bag, ContentEncoder, ItemContent
-from bowerbird.evaluate.rankers.counts import NEVER, AsOf, EventLog, KeyedCounts
 from bowerbird.evaluate.slates.cases import SlateCases
 from bowerbird.tables.view import View
-
-STRENGTH = 10.0
-"""Rows that a prior rate weighs: a rate is (with the action + STRENGTH x prior) / (rows + STRENGTH)."""
+from bowerbird.tables.view.counts import NEVER, AsOf, EventLog, KeyedCounts, global_rates, smoothed
 
 HOUR_MS = 3_600_000.0
 WINDOW_MS = 24 * 3_600_000
@@ -36,19 +33,6 @@ class FeatureTable:
 
     names: list[str]
     values: NDArray[np.float32]
-
-
-def smoothed(found: AsOf, prior_XC: NDArray[np.float64], strength: float = STRENGTH) -> NDArray[np.float64]:
-    """Rates (X, C) that stand at the prior without rows and at the observed rates with many."""
-    return (found.done + strength * prior_XC) / (found.count[:, None] + strength)
-
-
-def global_rates(log: EventLog, moment_X: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Rates (X, C) over everything before each moment; half a row of each kind keeps them inside (0, 1)."""
-    everything = KeyedCounts(log, np.zeros(len(log.time), np.int64))
-    distinct, inverse = np.unique(moment_X, return_inverse=True)
-    found = everything.at(np.zeros(len(distinct), np.int64), distinct)
-    return ((found.done + 0.5) / (found.count[:, None] + 1.0))[inverse]
 
 
 def shared_log(cases: SlateCases) -> EventLog:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bowerbird.evaluate.rankers.base import FittedRanker
-from bowerbird.evaluate.rankers.counts import EventLog, KeyedCounts
-from bowerbird.evaluate.rankers.features import global_rates, shared_log, smoothed
+from bowerbird.evaluate.rankers.features import shared_log
 from bowerbird.evaluate.slates.build import training_slates
 from bowerbird.evaluate.slates.calibration import log_loss
 from bowerbird.evaluate.slates.cases import SlateCases
 from bowerbird.tables.errors import ConfigError
+from bowerbird.tables.view.counts import EventLog, KeyedCounts, global_rates, smoothed
 
 if TYPE_CHECKING:
     from bowerbird.tables.view import View

@@ -8,7 +8,7 @@ Shapes: I items, D dimensions of a signal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,18 +47,27 @@ def signal_vectors(view: View, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def check_walls(view: View, names: Sequence[str]) -> None:
-    """Refuses signals that know more than a training view shows.
+    """Refuses signals that know more than a training view shows: from their rows, or through the model that made them.
 
     Raises:
         ConfigError: naming the signal and both walls.
     """
     for written in names:
         name, _, release = written.partition("/")
-        facts: dict[str, Any] = dict(read_signal(view.store_path, name, release).facts)
-        end, wall = facts.get("data", {}).get("end_time"), facts.get("wall", "unknown")
-        hidden = "of each user" in wall or "of the users" in wall or "of each user" in view.wall
-        if end is None or end > view.end_time or (hidden and wall != view.wall):
-            raise ConfigError(
-                f"item_signals: {written} was made from data {wall}, this model may learn from data {view.wall} only. "
-                "Fix: emit the signal from a model that was fitted on the same or an earlier part"
-            )
+        facts: Mapping[str, Any] = read_signal(view.store_path, name, release).facts
+        for source in ("data", "fitted_on"):
+            if not _within(facts.get(source, {}), view.fingerprint):
+                wall = facts.get(source, {}).get("wall", "that it does not name")
+                raise ConfigError(
+                    f"item_signals: {written} was made from data {wall}, this model may learn from data {view.wall} "
+                    "only. Fix: emit the signal from a model that was fitted on the same or an earlier part"
+                )
+
+
+def _within(made: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    """Whether everything one fingerprint stands for is visible to a view with the other."""
+    if made.get("wall") == shown["wall"]:
+        return True
+    in_time = made.get("walls_in_time_only", False) and shown["walls_in_time_only"]
+    more_rows = made.get("evaluation_rows", False) and not shown["evaluation_rows"]
+    return bool(in_time and not more_rows and made["end_time"] <= shown["end_time"])

@@ -13,9 +13,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from bowerbird.evaluate.rankers.counts import EventLog, KeyedCounts
-from bowerbird.evaluate.rankers.features import global_rates, smoothed
 from bowerbird.tables.view import View
+from bowerbird.tables.view.counts import EventLog, KeyedCounts, global_rates, smoothed
 
 PRIOR_ROWS = 20.0
 """Rows at everybody's rates that an item starts with."""

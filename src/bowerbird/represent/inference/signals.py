@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from bowerbird.learn.signals import Signal
+from bowerbird.learn.artifact import Artifact
+from bowerbird.learn.signals import Signal, origin
 from bowerbird.represent.inference.opened import OpenOmniSage
 
 _USERS = 4096
 
 
-def emitted(opened: OpenOmniSage) -> Iterator[Signal]:
+def emitted(opened: OpenOmniSage, artifact: Artifact) -> Iterator[Signal]:
     """Signals of everything the view knows: ``omnisage_items``, ``omnisage_collections``, ``omnisage_users``.
 
     For every old space also ``omnisage_items_as_<space>`` and ``omnisage_users_as_<space>``: our vectors as queries of
     an index that still holds the old ones.
     """
     world, view = opened.world, opened.world.view
-    facts: dict[str, Any] = {"wall": view.wall, "data": view.fingerprint, "metric": "cosine"}
+    facts = {**origin(artifact, view), "metric": "cosine"}
     known = np.flatnonzero(view.known_items())
     items = opened.items[known]
     found = [Signal("omnisage_items", "item", view.item_ids.decode(known), items, facts=facts)]

@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 from bowerbird.serve.online.errors import EventError
 from bowerbird.serve.online.events import OnlineEvent
-from bowerbird.serve.request import RawId, RequestError
+from bowerbird.serve.request import MAX_QUERY, RawId, RequestError
 from bowerbird.tables.errors import did_you_mean, shorten
 from bowerbird.tables.schema import JOINT, IdType
 
 MAX_EVENTS = 1000
-MAX_EVENT_ID, MAX_ID, MAX_REQUEST, MAX_QUERY, MAX_POSITION = 200, 512, 512, 1000, 32767
+MAX_EVENT_ID, MAX_ID, MAX_REQUEST, MAX_POSITION = 200, 512, 512, 32767
 EARLIEST = 315_532_800_000
 """The beginning of 1980 in milliseconds."""
 SKEW_MS = 300_000

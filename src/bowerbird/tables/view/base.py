@@ -137,6 +137,7 @@ class WalledStore:
             "content_hash": manifest.content_hash,
             "generation": manifest.generation,
             "wall": self.wall,
+            "walls_in_time_only": all(isinstance(wall, TimeWall) for wall in self._walls),
             "end_time": self.end_time,
             "events": self.n_events,
             "evaluation_rows": self._evaluation_rows,

@@ -190,7 +190,7 @@ class CatalogueReads(WalledStore):
         key = tuple(sorted(set(kinds)))
         if key not in self._mentions:
             parts: list[tuple[NDArray[Any], ...]] = []
-            if "query" in key:
+            if "query" in key and len(self.queries):
                 parts += query_mentions(self.events.columns("user", "time", "query", "surface", "request"))
             if "collection" in key:
                 parts.append(collection_mentions(self._store, self.collections(undated=False)))

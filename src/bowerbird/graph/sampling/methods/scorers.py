@@ -79,7 +79,8 @@ class Scorer(ABC):
             self._free.append(scratch)
 
     def _new_scratch(self) -> Any:
-        raise NotImplementedError
+        """Scratch for one thread; None for what needs none."""
+        return None
 
 
 class PushScorer(Scorer):

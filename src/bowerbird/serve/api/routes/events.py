@@ -38,9 +38,7 @@ class PostedEvent(messages.Incoming):
     position: Annotated[StrictInt, Field(ge=0, le=32767)] | None = Field(
         None, description="Its place in the slate, from 0."
     )
-    query: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
-        None, description="What was searched."
-    )
+    query: messages.Query | None = Field(None, description="What was searched.")
 
     def to_engine(self) -> OnlineEvent:
         """The event as the history takes it."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 NEVER = int(np.iinfo(np.int64).min)
 """The time of an event that has not happened."""
 
+STRENGTH = 10.0
+"""Rows that a prior rate weighs: a rate is (with the action + STRENGTH x prior) / (rows + STRENGTH)."""
+
 
 @dataclass(frozen=True)
 class EventLog:
@@ -143,3 +146,16 @@ class KeyedCounts:
         low = self._start[code]
         high = np.searchsorted(self._place, code * self._span + np.searchsorted(self._clock, moment_X))
         return low, np.where(known, high, low)
+
+
+def smoothed(found: AsOf, prior_XC: NDArray[np.float64], strength: float = STRENGTH) -> NDArray[np.float64]:
+    """Rates (X, C) that stand at the prior without rows and at the observed rates with many."""
+    return (found.done + strength * prior_XC) / (found.count[:, None] + strength)
+
+
+def global_rates(log: EventLog, moment_X: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Rates (X, C) over everything before each moment; half a row of each kind keeps them inside (0, 1)."""
+    everything = KeyedCounts(log, np.zeros(len(log.time), np.int64))
+    distinct, inverse = np.unique(moment_X, return_inverse=True)
+    found = everything.at(np.zeros(len(distinct), np.int64), distinct)
+    return ((found.done + 0.5) / (found.count[:, None] + 1.0))[inverse]
