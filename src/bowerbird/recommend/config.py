@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bowerbird.learn.train import Optimisation, Precision
 from bowerbird.tables.view import MentionKind
 
 IdMode = Literal["none", "table", "hash"]
@@ -16,11 +17,10 @@ InputAction = Literal["none", "add", "concat"]
 Relaxation = Literal["none", "min", "mean", "softmin"]
 PositiveCorrection = Literal["same", "none"]
 Windows = Literal["last", "all"]
-Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
-class PinRecConfig:
+class PinRecConfig(Optimisation):
     """Settings of one PinRec model.
 
     Tokens:
@@ -75,11 +75,8 @@ class PinRecConfig:
         windows: train on the last window of each user or on every window of a long history.
         recent_days: train only on windows whose last event is this close to the wall (0 = all).
         batch_positions: target number of loss positions per batch.
-        epochs, learning_rate, weight_decay, warmup_steps, gradient_clip, precision, ema, patience: as named.
-        validate_every: epochs between validations.
-        max_minutes: stop training after this wall time (0 = no limit).
-        validation_cases: most held-out events a validation asks for.
-        seed: seed of weights, sampling and order.
+        epochs, validate_every: length of the training and epochs between validations; everything else is
+            :class:`~bowerbird.learn.train.Optimisation`'s.
     """
 
     history_length: int = 64
@@ -130,17 +127,8 @@ class PinRecConfig:
     recent_days: float = 0.0
     batch_positions: int = 1536
     epochs: int = 20
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    warmup_steps: int = 100
-    gradient_clip: float = 1.0
-    precision: Precision = "bf16"
-    ema: float = 0.0
-    patience: int = 3
     validate_every: int = 1
-    max_minutes: float = 0.0
-    validation_cases: int = 10_000
-    seed: int = 0
+    precision: Precision = "bf16"
 
     @classmethod
     def size(cls, size: str) -> PinRecConfig:

@@ -100,7 +100,13 @@ class PinRecLearner(Learner[PinRecConfig]):
         return artifact
 
     def evaluate(
-        self, artifact: Artifact, view: View, *, since: View, run: Run | None = None, seeds: Sequence[Artifact] = ()
+        self,
+        artifact: Artifact,
+        view: View,
+        *,
+        since: View,
+        run: Run | None = None,
+        seeds: Sequence[Artifact] = (),
     ) -> Report:
         """The headline table, the outcome matrix and the curves of one artifact, beside all baselines."""
         from bowerbird.evaluate.baselines import QUICK_GRIDS
@@ -168,13 +174,7 @@ class PinRecLearner(Learner[PinRecConfig]):
         )
 
     def _settings(self) -> TrainConfig:
-        config = self.config
-        return TrainConfig(
-            epochs=config.epochs, learning_rate=config.learning_rate, weight_decay=config.weight_decay,
-            betas=(0.9, 0.98), warmup_steps=config.warmup_steps, schedule="cosine", final_rate=0.02,
-            gradient_clip=config.gradient_clip, precision=config.precision, ema=config.ema,
-            validate_every_epochs=config.validate_every, patience=config.patience, max_minutes=config.max_minutes,
-        )  # fmt: skip
+        return self.config.optimised(epochs=self.config.epochs, validate_every=self.config.validate_every)
 
 
 def retrieval_validation(opened: OpenPinRec, cases: Cases) -> dict[str, float]:

@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bowerbird.learn.train import Optimisation
 from bowerbird.tables.errors import ConfigError
 
 Aggregator = Literal["transformer", "mean", "pinsage", "graphsage", "gat", "none"]
 IdMode = Literal["auto", "none", "table", "hash"]
 EdgeRemoval = Literal["sample", "mask", "none"]
 FoldBy = Literal["edge", "item"]
-Precision = Literal["fp32", "bf16"]
 
 SMALL_CATALOGUE = 200_000
 """Up to this many items ``id_mode="auto"`` keeps a row per item; beyond it hashed rows."""
 
 
 @dataclass(frozen=True)
-class OmniSageConfig:
+class OmniSageConfig(Optimisation):
     """Settings of one OmniSage model.
 
     Graph:
@@ -83,11 +83,8 @@ class OmniSageConfig:
         frequency_draws: positives drawn before training to estimate Q.
 
     Optimisation:
-        steps, validate_every, learning_rate, weight_decay, warmup_steps, gradient_clip, precision, ema, patience:
-            as named; validation happens every ``validate_every`` steps.
-        max_minutes: stop training after this wall time (0 = no limit).
-        validation_cases: most held-out users a validation asks for.
-        seed: seed of weights, sampling and order.
+        steps, validate_every: length of the training and of the stretch between validations; everything else is
+            :class:`~bowerbird.learn.train.Optimisation`'s.
     """
 
     subsets: tuple[str, ...] = ()
@@ -151,13 +148,7 @@ class OmniSageConfig:
     learning_rate: float = 4e-3
     weight_decay: float = 0.01
     warmup_steps: int = 50
-    gradient_clip: float = 1.0
-    precision: Precision = "fp32"
-    ema: float = 0.0
-    patience: int = 3
-    max_minutes: float = 0.0
     validation_cases: int = 2_000
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.pair_weight + self.feature_weight + self.user_weight <= 0:

@@ -18,7 +18,7 @@ from bowerbird.learn.contract import Learner
 from bowerbird.learn.run import Run
 from bowerbird.learn.settings import to_dict
 from bowerbird.learn.signals import Signal
-from bowerbird.learn.train import StepOutput, TrainConfig, train
+from bowerbird.learn.train import StepOutput, train
 from bowerbird.represent.config import OmniSageConfig
 from bowerbird.represent.examples import OmniSageExamples
 from bowerbird.represent.inference.opened import OpenOmniSage, kept_tensors
@@ -59,8 +59,9 @@ class OmniSageLearner(Learner[OmniSageConfig]):
         spaces = read_spaces(config.old_spaces, view)
         model = OmniSage(config, world.contents, world.slots, spaces)
         result = train(
-            model, examples, _step(model), _settings(config), run, validate=self._validation(model, world, view, valid),
-            monitor="recall@20", identity=view.fingerprint,
+            model, examples, _step(model),
+            config.optimised(steps=config.steps, validate_every=config.validate_every), run,
+            validate=self._validation(model, world, view, valid), monitor="recall@20", identity=view.fingerprint,
         )  # fmt: skip
         facts = {
             "version": __version__,
@@ -136,13 +137,3 @@ def _step(model: OmniSage) -> Callable[[OmniSageBatch, torch.Generator], StepOut
         )
 
     return step
-
-
-def _settings(config: OmniSageConfig) -> TrainConfig:
-    return TrainConfig(
-        steps=config.steps, learning_rate=config.learning_rate, weight_decay=config.weight_decay,
-        betas=(0.9, 0.98), warmup_steps=config.warmup_steps, schedule="cosine", final_rate=0.02,
-        gradient_clip=config.gradient_clip, precision=config.precision, ema=config.ema,
-        validate_every_epochs=0, validate_every_steps=config.validate_every, patience=config.patience,
-        max_minutes=config.max_minutes,
-    )  # fmt: skip

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+Precision = Literal["fp32", "bf16"]
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -48,7 +50,7 @@ class TrainConfig:
     final_rate: float = 0.0
     gradient_clip: float = 1.0
     accumulate: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     ema: float = 0.0
     validate_every_epochs: int = 1
     validate_every_steps: int = 0
