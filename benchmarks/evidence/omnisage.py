@@ -33,8 +33,8 @@ from bowerbird.tables.view import Split
 
 K, PAIRS_K, FIRST = 20, 10, 3
 _GRAPH = (
-    "subsets", "saved_items", "saved_collections", "linked_items", "described_items", "restart", "budget", "pruning",
-    "folds", "fold_by", "seed",
+    "subsets", "saved_items", "saved_collections", "linked_items", "described_items", "restart", "budget", "closing",
+    "score_grid", "pruning", "folds", "fold_by", "seed",
 )  # fmt: skip
 
 

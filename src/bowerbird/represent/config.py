@@ -35,6 +35,8 @@ class OmniSageConfig(Optimisation):
         described_items: neighbours kept by a third automatic subset, through the nodes that say what an item is (tags,
             creators); 0 for none.
         restart, budget: of the random walk with restart (A.1).
+        closing, score_grid: of the sampler. With ``closing=0, score_grid=2`` neighbourhoods change little when a graph
+            grows, and a refresh embeds few nodes again.
         pruning: exponent a of the hub thinning (A.1); 1 keeps every edge, as small graphs need.
         edge_removal: what happens to the edge between an anchor and its positive in training: ``sample`` walks again
             without it, ``mask`` only hides the positive among the stored neighbours, ``none`` leaves it.
@@ -94,6 +96,8 @@ class OmniSageConfig(Optimisation):
     described_items: int = 8
     restart: float = 0.2
     budget: int = 20_000
+    closing: int = 32
+    score_grid: int = 0
     pruning: float = 1.0
     edge_removal: EdgeRemoval = "mask"
     folds: int = 4

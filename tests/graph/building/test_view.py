@@ -307,6 +307,18 @@ def test_links_to_nobody_are_rejected_by_their_raw_id(tmp_path: Path) -> None:
     assert '"ghost"' in (graph.path / "rejected.jsonl").read_text()
 
 
+def test_links_between_creators_who_made_nothing_are_told_and_stop_nothing(tmp_path: Path) -> None:
+    kinds = {"source_type": ["creator"] * 2, "target_type": ["creator"] * 2, "relation": ["follows"] * 2}
+    links = pl.DataFrame({**kinds, "source_id": ["a", "a"], "target_id": ["b", "quiet"]})
+    items = pl.DataFrame({"item_id": ["i", "j"], "creator_id": ["a", "b"]})
+    events = pl.DataFrame({"user_id": ["u"], "item_id": ["i"], "timestamp": [1], "actions": [["click"]]})
+    store = build_store(tmp_path / "store", {"events": events, "links": links, "items": items})
+    graph = build_graph(View(store), tmp_path / "g")
+    assert raw_edges(graph, "follows").keys() == {("a", "b")}
+    told = (graph.path / "rejected.jsonl").read_text()
+    assert '"quiet"' in told and "an end without a node" in told
+
+
 @pytest.mark.parametrize("walls", [(1, 40), (40, 41, 120), (60, 10_000)])
 def test_a_graph_that_follows_the_wall(store: Store, tmp_path: Path, walls: tuple[int, ...]) -> None:
     specs = [

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from bowerbird.graph.errors import GraphError
 from bowerbird.graph.sampling.shapes import PADDING, Neighbourhoods, Slot, Subset
 from bowerbird.graph.sampling.space import Space
+from bowerbird.graph.sampling.steady import SPARE, steady
 from bowerbird.graph.sampling.threads import cores, over_blocks
 from bowerbird.graph.store import Graph
 from bowerbird.tables.errors import did_you_mean
@@ -40,6 +41,8 @@ class Sampler:
         closing: Closing walks a candidate (`push`, `reference`). 0 leaves them out, and scores are then lower bounds.
         weighted: Move in proportion to weight in relations that have weights.
         tolerance: What the scores of `exact` may miss, summed over all nodes.
+        grid: Round scores down to powers of two to the n / grid before the best are chosen, ties to the smaller id, so
+            that a new edge somewhere changes few neighbourhoods (see `sampling/steady.py`). 0: scores as they are.
         threads: How many; None takes every core.
         seed: Of the walks.
 
@@ -64,16 +67,17 @@ class Sampler:
         closing: int = 32,
         weighted: bool = False,
         tolerance: float = 1e-9,
+        grid: int = 0,
         threads: int | None = None,
         seed: int = 0,
     ) -> None:
-        _check(subsets, restart, budget, method, closing, tolerance, threads, seed)
+        _check(subsets, restart, budget, method, closing, tolerance, grid, threads, seed)
         self.graph = graph
         self.subsets = tuple(subsets)
         self.slots: tuple[Slot, ...] = tuple(slot for subset in self.subsets for slot in subset.slots)
         self.restart, self.budget, self.method = float(restart), int(budget), method
         self.closing, self.weighted, self.seed = int(closing), bool(weighted), int(seed)
-        self.tolerance = float(tolerance)
+        self.tolerance, self.grid = float(tolerance), int(grid)
         self.threads = threads or cores()
         self._spaces = [Space(graph, subset, weighted=weighted) for subset in self.subsets]
         self._scorers = [
@@ -84,7 +88,8 @@ class Sampler:
         from bowerbird.graph.sampling.methods import scorers
         from bowerbird.graph.sampling.methods.reference import ReferenceScorer
 
-        slots = np.array([(*space.span(slot.node_type), slot.k) for slot in subset.slots], np.int64)
+        more = SPARE if self.grid else 1
+        slots = np.array([(*space.span(slot.node_type), slot.k * more) for slot in subset.slots], np.int64)
         if self.method == "exact":
             return scorers.ExactScorer(space, slots, restart=self.restart, tolerance=self.tolerance)
         if self.method == "walks":
@@ -162,9 +167,13 @@ class Sampler:
                 )
 
             over_blocks(fill, len(sources), scorer.block, self.threads)
-            ends = np.cumsum([slot.k for slot in subset.slots])[:-1]
-            slot_ids += [np.ascontiguousarray(part) for part in np.split(found.ids, ends, axis=1)]
-            slot_scores += [np.ascontiguousarray(part) for part in np.split(found.scores, ends, axis=1)]
+            ends = np.cumsum(scorer.slots[:, 2])[:-1]
+            parts = zip(np.split(found.ids, ends, axis=1), np.split(found.scores, ends, axis=1), strict=True)
+            for slot, (ids_BK, scores_BK) in zip(subset.slots, parts, strict=True):
+                if self.grid:
+                    ids_BK, scores_BK = steady(ids_BK, scores_BK, slot.k, self.grid)
+                slot_ids.append(np.ascontiguousarray(ids_BK))
+                slot_scores.append(np.ascontiguousarray(scores_BK))
             work += found.work
         return Neighbourhoods.of(self.slots, tuple(slot_ids), tuple(slot_scores)), work
 
@@ -211,6 +220,7 @@ class Sampler:
             "closing": self.closing,
             "weighted": self.weighted,
             "tolerance": self.tolerance,
+            "grid": self.grid,
             "seed": self.seed,
         }
 
@@ -222,6 +232,7 @@ def _check(
     method: str,
     closing: int,
     tolerance: float,
+    grid: int,
     threads: int | None,
     seed: int,
 ) -> None:
@@ -240,6 +251,8 @@ def _check(
         raise GraphError(f"closing must be from 0 to 4096 walks a candidate, not {closing}")
     if not 0 < tolerance < 1:
         raise GraphError(f"tolerance must lie between 0 and 1, not {tolerance}")
+    if not 0 <= grid <= 1024:
+        raise GraphError(f"grid must be from 0 to 1024 steps an octave, not {grid}")
     if threads is not None and threads < 1:
         raise GraphError(f"threads must be at least 1, not {threads}")
     if not 0 <= seed < 1 << 63:

@@ -103,7 +103,10 @@ def graph_walks(
     if not specs:
         return NoWalks()
     subsets = [Subset(spec.name, spec.relations, dict(spec.keep)) for spec in specs]
-    sampler = Sampler(graph, subsets, restart=config.restart, budget=config.budget, seed=config.seed)
+    sampler = Sampler(
+        graph, subsets, restart=config.restart, budget=config.budget, closing=config.closing, grid=config.score_grid,
+        seed=config.seed,
+    )  # fmt: skip
     stored = {name: precompute(sampler, name, folder / name, overwrite=True) for name in types}
     ends = {spec.name: {graph.relations[name].source for name in spec.relations} for spec in specs}
     return GraphWalks(

@@ -36,7 +36,11 @@ REASONS = (
     "weight is negative",
     "weight is zero",
     "weight is outside 2^-30 to 2^32 - 1",
+    "an end without a node",
 )
+
+STRANGER = REASONS[-1]
+"""What edges are left out for, but no mistake: see `EdgeList.strangers`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +140,9 @@ class EdgeChecker:
             weight = None
         if edges.source == edges.target:
             reason[source == target] = REASONS.index("self loop")
-        reason[(target < 0) | (target >= self._n_target)] = REASONS.index("unknown target id")
-        reason[(source < 0) | (source >= self._n_source)] = REASONS.index("unknown source id")
+        for ids, count, side in ((target, self._n_target, "target"), (source, self._n_source, "source")):
+            told = STRANGER if edges.strangers else f"unknown {side} id"
+            reason[(ids < 0) | (ids >= count)] = REASONS.index(told)
         bad = np.flatnonzero(reason)
         rejected = Rejected(
             self.read + 1 + bad,

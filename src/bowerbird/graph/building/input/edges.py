@@ -44,6 +44,8 @@ class EdgeList:
             `"source-target"`, else the name with `":reverse"`; the name itself where `symmetric`.
         symmetric: The relation has no direction: (u, v) and (v, u) are one edge. Only between nodes of one type.
         raw: Ids are raw ids and are looked up in the vocabulary of their node type.
+        strangers: Ids without a node are to be expected, as where accounts follow others that made nothing: such edges
+            are reported with the rejected ones, but do not stop a build however many they are.
     """
 
     name: str
@@ -53,6 +55,7 @@ class EdgeList:
     reverse: str | None = None
     symmetric: bool = False
     raw: bool = False
+    strangers: bool = False
 
     def __post_init__(self) -> None:
         if self.symmetric and self.source != self.target:

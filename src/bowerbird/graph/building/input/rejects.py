@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from bowerbird.graph.building.input.checks import REASONS, Rejected
+from bowerbird.graph.building.input.checks import REASONS, STRANGER, Rejected
 from bowerbird.graph.errors import EdgesRejectedError
 from bowerbird.tables.atomic import write_atomic
 
@@ -56,7 +56,7 @@ class RejectedEdges:
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         if (
             read >= _HOPELESS_EDGES
-            and self.counts[relation].total() > max(_HOPELESS_SHARE, self._max_share) * read
+            and self._mistakes(relation) > max(_HOPELESS_SHARE, self._max_share) * read
         ):
             self._stop(relation, read)
 
@@ -66,7 +66,7 @@ class RejectedEdges:
         Raises:
             EdgesRejectedError: It is larger.
         """
-        if relation in self.counts and self.counts[relation].total() > self._max_share * read:
+        if relation in self.counts and self._mistakes(relation) > self._max_share * read:
             self._stop(relation, read)
 
     def file(self) -> str | None:
@@ -78,6 +78,9 @@ class RejectedEdges:
         if report.exists():
             with self._path.open("ab") as file, report.open("rb") as old:
                 shutil.copyfileobj(old, file)
+
+    def _mistakes(self, relation: str) -> int:
+        return self.counts[relation].total() - self.counts[relation][STRANGER]
 
     def _stop(self, relation: str, read: int) -> None:
         reasons = self.counts[relation]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 STORE_TYPES = ("item", "user", "query", "creator")
 """Node types that keep the dense ids of the store; every other type gets a vocabulary of the graph's own."""
 
+PARTIAL_TYPES = ("query", "creator")
+"""Types that a store knows only as far as items and events name them, so that links may name others."""
+
 CHUNK = 1 << 20
 """Rows read at once."""
 
@@ -74,4 +77,7 @@ class RelationSpec(ABC):
         """The relation as a list of edges, read when they are asked for; `since` as in `edges`."""
         source, target = self.ends
         edges = self.edges(view, since)
-        return EdgeList(self.name, source, target, edges, symmetric=self.symmetric, raw=self.raw)
+        partial = self.raw and any(end in PARTIAL_TYPES for end in self.ends)
+        return EdgeList(
+            self.name, source, target, edges, symmetric=self.symmetric, raw=self.raw, strangers=partial
+        )
