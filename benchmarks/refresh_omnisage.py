@@ -3,8 +3,9 @@
 A model is fitted for a few steps (how good it is changes nothing here) on everything before the last share of the
 events of a store. Its vectors of all items and collections are written; then the world of all events is opened, and the
 vectors are written twice more: from scratch, and from the earlier folder by digests. Reported are the share embedded
-again, both times, whether what was embedded again equals the full pass, and how far what was copied is from it.
-Results go to ``docs/results/omnisage_refresh.json``.
+again beside the share that got an edge of its own, both times, and how far the vectors are from the full pass: once
+with exact walk scores, once with scores on a grid, on which a new edge changes few neighbourhoods. Results go to
+``docs/results/omnisage_refresh.json``.
 
     python benchmarks/refresh_omnisage.py --store STORE [--store ANOTHER]
 """
@@ -24,6 +25,7 @@ from bowerbird.represent.inference.opened import OpenOmniSage
 from bowerbird.represent.inference.refresh import embed_into, read_vectors
 from bowerbird.represent.learner import OmniSageLearner
 from bowerbird.tables.store import Store
+from bowerbird.tables.store.keys import stable_keys
 from bowerbird.tables.view import TimeWall, View
 from results import write
 
@@ -50,15 +52,27 @@ def measured(
         "events_after": after.n_events,
     }
     opened = OpenOmniSage.open(artifact, before, folder=work / "world before")
+    degrees = {}
     for node_type in opened.world.contents:
         embed_into(work / node_type / "old", opened, node_type)
+        degrees[node_type] = _degrees(opened, node_type)
     started = time.perf_counter()
     opened = OpenOmniSage.open(artifact, after, folder=work / "world after")
     found["neighbourhoods_seconds"] = time.perf_counter() - started
     for node_type in opened.world.contents:
         opened.vectors(node_type, np.arange(1))
-        found[node_type] = _type(opened, node_type, work / node_type)
+        now = _degrees(opened, node_type)
+        moved = sum(degree != degrees[node_type].get(key) for key, degree in now.items())
+        found[node_type] = _type(opened, node_type, work / node_type) | {"with_new_edges": moved / len(now)}
     return found
+
+
+def _degrees(opened: OpenOmniSage, node_type: str) -> dict[int, tuple[float, ...]]:
+    """Degrees of the nodes of a type by raw key: those that moved got edges of their own."""
+    content = opened.world.contents[node_type]
+    keys = stable_keys(opened.world.raw_ids[node_type])
+    rows = content.degrees(np.arange(content.count)).reshape(content.count, -1)
+    return dict(zip(keys.tolist(), map(tuple, rows.tolist()), strict=True))
 
 
 def _type(opened: OpenOmniSage, node_type: str, folder: Path) -> dict[str, object]:

@@ -13,7 +13,7 @@ from bowerbird.learn.artifact import Artifact
 from bowerbird.learn.run import Run
 from bowerbird.represent.inference.digests import Digests
 from bowerbird.represent.inference.opened import OpenOmniSage
-from bowerbird.represent.inference.refresh import EmbeddingError, embed_into, read_vectors
+from bowerbird.represent.inference.refresh import EmbeddingError, embed_into, embed_kept, read_vectors
 from bowerbird.represent.learner import OmniSageLearner
 from bowerbird.tables.view import Split, View
 
@@ -74,6 +74,39 @@ def test_only_what_changed_is_embedded_again(
     assert same.sum() == done.copied
     assert np.array_equal(after[same], before[same])
     assert not same[0] and not np.array_equal(after[0], before[0]), "item 0 was kept by more"
+
+
+def test_kept_vectors_follow_the_view_and_the_model(
+    artifact: Artifact, opened: OpenOmniSage, split: Split, tmp_path: Path
+) -> None:
+    full = embed_kept(tmp_path / "kept", opened, "item")
+    assert (full.embedded, full.copied) == (40, 0)
+    grown = View(library_store(tmp_path / "grown", extra=2), VALID_FROM)
+    later = OpenOmniSage.open(artifact, grown)
+
+    def stop(done: int, count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_kept(tmp_path / "kept", later, "item", part=7, on_progress=stop)
+    assert np.array_equal(read_vectors(tmp_path / "kept" / "item"), opened.items), "the old ones still stand"
+    done = embed_kept(tmp_path / "kept", later, "item", part=7)
+    assert done.resumed == 7 and done.copied > 0 and done.resumed + done.embedded + done.copied == 40
+    np.testing.assert_allclose(read_vectors(tmp_path / "kept" / "item"), later.items, atol=1e-5)
+    config = replace(TINY, steps=2, validate_every=2)
+    other = OmniSageLearner(config).fit(split.train, run=Run(seed=5, device="cpu", quiet=True))
+    new = embed_kept(tmp_path / "kept", OpenOmniSage.open(other, split.train), "item")
+    assert new.embedded == new.nodes and sorted(p.name for p in (tmp_path / "kept").iterdir()) == ["item"]
+
+
+def test_a_folder_changes_nothing_that_is_emitted(artifact: Artifact, split: Split, tmp_path: Path) -> None:
+    learner = OmniSageLearner.from_artifact(artifact)
+    plain = {s.name: s for s in learner.emit(artifact, split.train)}
+    for _ in range(2):
+        kept = {s.name: s for s in learner.emit(artifact, split.train, run=Run(tmp_path / "work", quiet=True))}
+        assert kept.keys() == plain.keys()
+        for name, signal in plain.items():
+            np.testing.assert_allclose(kept[name].vectors, signal.vectors, atol=1e-6)
 
 
 def test_nothing_changed_nothing_embedded(opened: OpenOmniSage, tmp_path: Path) -> None:

@@ -108,5 +108,12 @@ class Learner(ABC, Generic[C]):
         """
 
     @abstractmethod
-    def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
-        """The signals other systems read, with raw ids, using only what ``view`` shows."""
+    def emit(self, artifact: Artifact, view: View, *, run: Run | None = None) -> Iterator[Signal]:
+        """The signals other systems read, with raw ids, using only what ``view`` shows.
+
+        Args:
+            artifact: the fitted learner.
+            view: what it looks at.
+            run: progress, and a folder where a learner may keep what it made, so that a stopped call goes on and a
+                later one makes only what changed.
+        """

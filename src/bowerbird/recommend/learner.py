@@ -114,7 +114,7 @@ class PinRecLearner(Learner[PinRecConfig]):
 
         return report([artifact, *seeds], view, since=since, run=run, grids=QUICK_GRIDS)
 
-    def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
+    def emit(self, artifact: Artifact, view: View, *, run: Run | None = None) -> Iterator[Signal]:
         """Item vectors of the retrieval space, for every item the view knows."""
         opened = self.opened_class.open(artifact, view)
         known = np.flatnonzero(view.known_items())

@@ -23,6 +23,7 @@ from bowerbird.represent.config import OmniSageConfig
 from bowerbird.represent.examples import OmniSageExamples
 from bowerbird.represent.inference.opened import OpenOmniSage, kept_tensors
 from bowerbird.represent.inference.recommender import OmniSageRecommender, held_out_cases
+from bowerbird.represent.inference.refresh import embed_kept, read_vectors
 from bowerbird.represent.inference.signals import emitted
 from bowerbird.represent.model import OmniSage
 from bowerbird.represent.tasks.rows import OmniSageBatch
@@ -97,9 +98,23 @@ class OmniSageLearner(Learner[OmniSageConfig]):
 
         return report([artifact, *seeds], view, since=since, run=run, quick=True)
 
-    def emit(self, artifact: Artifact, view: View) -> Iterator[Signal]:
-        """Vectors of every item and collection the view knows and of every user with a positive event."""
-        yield from emitted(OpenOmniSage.open(artifact, view), artifact)
+    def emit(self, artifact: Artifact, view: View, *, run: Run | None = None) -> Iterator[Signal]:
+        """Vectors of every item and collection the view knows and of every user with a positive event.
+
+        With a folder in ``run`` the vectors of items and collections are kept there: see
+        :func:`bowerbird.represent.inference.refresh.embed_kept`.
+        """
+        opened = OpenOmniSage.open(artifact, view)
+        if run is not None and run.folder is not None:
+            for node_type in opened.world.contents:
+                with run.progress(opened.world.contents[node_type].count, f"{node_type} vectors") as bar:
+                    done = embed_kept(run.folder, opened, node_type, on_progress=lambda step, _: bar.update(step))
+                run.say(
+                    f"{node_type}: {done.nodes:,} nodes, {done.embedded:,} embedded ({done.share:.1%}), "
+                    f"{done.copied:,} unchanged, {done.resumed:,} from a stopped run"
+                )
+                opened.use(node_type, read_vectors(run.folder / node_type))
+        yield from emitted(opened, artifact)
 
     def _validation(
         self, model: OmniSage, world: World, view: View, valid: View | None

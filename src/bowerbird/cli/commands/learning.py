@@ -160,6 +160,12 @@ def emit(
     everything: Annotated[
         bool, typer.Option("--everything", help="From all of the log, not only the part it was fitted on.")
     ] = False,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder kept between calls: a stopped call goes on, a later one embeds only what changed (omnisage)."
+        ),
+    ] = None,
 ) -> None:
     """Write a model's signals into the store: vectors of items, collections and users for other models to read.
 
@@ -170,10 +176,11 @@ def emit(
 
     - `bowerbird emit omnisage --store store`
     - `bowerbird fit pinrec --store store --set 'item_signals=["omnisage_items/omnisage"]'`
-    - `bowerbird emit omnisage --store store --everything --release today`
+    - `bowerbird emit omnisage --store store --everything --release today --work vectors`
     """
     from bowerbird.learn.artifact import Artifact
     from bowerbird.learn.registry import learner as learner_class
+    from bowerbird.learn.run import Run
     from bowerbird.learn.signals import write_signal
     from bowerbird.tables.store import Store
     from bowerbird.tables.view import View
@@ -181,7 +188,7 @@ def emit(
     opened, found = Store.open(store), Artifact.load(artifact)
     whole = View(opened)
     view = whole if everything or found.facts.get("wall") == whole.wall else split_of(opened, found).train
-    for signal in learner_class(found.learner).from_artifact(found).emit(found, view):
+    for signal in learner_class(found.learner).from_artifact(found).emit(found, view, run=Run(work)):
         folder = write_signal(store, signal, release or artifact.resolve().name)
         size = "" if signal.vectors is None else f" of {signal.vectors.shape[1]}"
         say(f"{folder}: {len(signal):,} {signal.entity} vectors{size}, {view.wall}")

@@ -51,6 +51,11 @@ class PinRecRecommender:
                 parts.append(self._merged(found, chunk, signals, k))
         return Ranking.stack(parts)
 
+    def scores(self, cases: Cases) -> np.ndarray:
+        """Logits of all items by the first vector of each case, float32 (C, I)."""
+        parts = [self._scores(found, 0, chunk, signals) for chunk, found, signals in self._batches(cases)]
+        return np.concatenate(parts) if parts else np.zeros((0, cases.n_items), np.float32)
+
     def generate(self, cases: Cases, k: int) -> VectorLists:
         """The ``k`` best unseen items of every vector on its own, for unordered recall (A6)."""
         parts = []

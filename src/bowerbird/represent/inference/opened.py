@@ -115,6 +115,14 @@ class OpenOmniSage:
             return np.zeros((0, self.config.dim), np.float32)
         return self.vectors("collection", np.arange(content.count))
 
+    def use(self, node_type: str, vectors: np.ndarray) -> None:
+        """Take the vectors of a type as already made, float32 (N, D), instead of embedding its nodes.
+
+        Args:
+            node_type: ``"item"`` or ``"collection"``. vectors: of this model in this world.
+        """
+        self.__dict__["items" if node_type == "item" else "collections"] = vectors
+
     @torch.no_grad()
     def users(self, histories: HistoryBatch) -> np.ndarray:
         """User vectors after whole histories, float32 (B, D), unit; zero where a history is empty."""

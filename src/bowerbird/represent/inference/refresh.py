@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ from bowerbird.tables.store.keys import stable_keys
 
 PART = 65_536
 """Nodes of a part."""
+
+MANIFEST = "manifest.json"
+_OF_MODEL = ("model", "node_type", "dim")
+"""What vectors must share to stand in one index."""
 
 
 class EmbeddingError(BowerbirdError):
@@ -70,10 +75,7 @@ def embed_into(
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     count = opened.world.contents[node_type].count
-    head = {
-        "model": model_version(opened), "node_type": node_type, "nodes": count, "part": part,
-        "dim": opened.config.dim, "view": opened.world.view.fingerprint,
-    }  # fmt: skip
+    head = _wanted(opened, node_type, part)
     _begin(target, head)
     old = None if previous is None else _Previous(Path(previous), head)
     digests, keys = Digests(opened.world), stable_keys(opened.world.raw_ids[node_type])
@@ -96,7 +98,34 @@ def embed_into(
         if on_progress:
             on_progress(int(ids[-1]) + 1, count)
     done = Refreshed(count, embedded, copied, resumed)
-    write_atomic(target / "manifest.json", json.dumps(head | {"finished": asdict(done)}).encode())
+    write_atomic(target / MANIFEST, json.dumps(head | {"finished": asdict(done)}).encode())
+    return done
+
+
+def embed_kept(
+    folder: Path | str, opened: OpenOmniSage, node_type: str, *, part: int = PART,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Refreshed:  # fmt: skip
+    """Bring the vectors kept in ``folder/<node type>`` up to a view: nodes that did not change keep theirs.
+
+    The new ones are written beside the old ones and take their place when they are complete, so a stopped call leaves
+    the old ones as they were and goes on when called again. Vectors of another model are replaced by a full pass.
+
+    Args:
+        folder: kept between calls. opened, node_type, part, on_progress: as in :func:`embed_into`.
+    """
+    current, coming = Path(folder) / node_type, Path(folder) / f"{node_type}.next"
+    head = _wanted(opened, node_type, part)
+    if coming.exists() and not ((coming / MANIFEST).exists() and _matches(_head(coming), head)):
+        shutil.rmtree(coming)
+    usable = (current / MANIFEST).exists() and "finished" in _head(current)
+    usable = usable and all(_head(current)[name] == head[name] for name in _OF_MODEL)
+    done = embed_into(
+        coming, opened, node_type, previous=current if usable else None, part=part, on_progress=on_progress
+    )
+    if current.exists():
+        shutil.rmtree(current)
+    coming.rename(current)
     return done
 
 
@@ -130,12 +159,24 @@ def model_version(opened: OpenOmniSage) -> str:
     return whole.hexdigest()
 
 
+def _wanted(opened: OpenOmniSage, node_type: str, part: int) -> dict[str, Any]:
+    """What the manifest of a run says before it is finished."""
+    return {
+        "model": model_version(opened), "node_type": node_type, "nodes": opened.world.contents[node_type].count,
+        "part": part, "dim": opened.config.dim, "view": opened.world.view.fingerprint,
+    }  # fmt: skip
+
+
+def _matches(earlier: dict[str, Any], head: dict[str, Any]) -> bool:
+    return all(earlier.get(name) == json.loads(json.dumps(wanted)) for name, wanted in head.items())
+
+
 class _Previous:
     """The vectors of an earlier run by raw key."""
 
     def __init__(self, folder: Path, head: dict[str, Any]) -> None:
         earlier = _head(folder)
-        for name in ("model", "node_type", "dim"):
+        for name in _OF_MODEL:
             if earlier[name] != head[name]:
                 raise EmbeddingError(
                     f"{folder} holds vectors of another {name} ({earlier[name]}).\n  Fix: leave `previous` out; a new "
@@ -161,10 +202,10 @@ class _Previous:
 
 
 def _begin(folder: Path, head: dict[str, Any]) -> None:
-    if not (folder / "manifest.json").exists():
+    if not (folder / MANIFEST).exists():
         if any(folder.iterdir()):
             raise EmbeddingError(f"{folder} is not empty and holds no vectors.\n  Fix: choose another folder")
-        write_atomic(folder / "manifest.json", json.dumps(head).encode())
+        write_atomic(folder / MANIFEST, json.dumps(head).encode())
         return
     earlier = _head(folder)
     for name, wanted in head.items():
@@ -176,7 +217,7 @@ def _begin(folder: Path, head: dict[str, Any]) -> None:
 
 def _head(folder: Path) -> dict[str, Any]:
     try:
-        head: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        head: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         return head
     except (OSError, json.JSONDecodeError) as error:
         raise EmbeddingError(f"{folder} holds no vectors of nodes ({error})") from error
