@@ -81,12 +81,17 @@ async def trial(
     return record, [window(record.at, record.done, record.ok, low, high) for low, high in pairwise(edges)]
 
 
+LEAST_REQUESTS, LONGEST_S = 200, 40.0
+"""Requests that a window should have, and how long it may last for them."""
+
+
 class Search:
     """Tries rates and remembers what each showed.
 
     Args:
         client, traffic: What is asked of whom.
-        seconds: Of a window; a rate holds when it does so in two of them in a row.
+        seconds: Of a window, at least; a rate holds when it does so in two of them in a row. At low rates windows are
+            longer, so that 99 % of the requests of a window are not simply all of them.
     """
 
     def __init__(self, client: Client, traffic: Traffic, seconds: float) -> None:
@@ -95,8 +100,9 @@ class Search:
 
     async def holds(self, rate: float) -> bool:
         """Whether a rate holds."""
+        seconds = max(self._seconds, min(LEAST_REQUESTS / rate, LONGEST_S))
         record, windows = await trial(
-            self._client, self._traffic, rate, seconds=self._seconds, windows=2, seed=len(self.tried)
+            self._client, self._traffic, rate, seconds=seconds, windows=2, seed=len(self.tried)
         )
         found = stable(windows, rate)
         self.tried.append({"rate": rate, "holds": found, "windows": [asdict(w) for w in windows]})
