@@ -5,8 +5,6 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 export VENV
-# Waiting threads sleep instead of spinning: on few shared cores that is worth a factor of ten.
-export OMP_WAIT_POLICY ?= PASSIVE
 TESTS ?= tests
 WORKERS ?= 2
 

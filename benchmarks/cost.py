@@ -172,9 +172,6 @@ def options_of(words: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Command line."""
     options = options_of()
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "PASSIVE"
-    )  # threads that spin while they wait disturb the other arm
     os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
     found = run(options)
     if options.print:

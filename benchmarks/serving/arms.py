@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bowerbird.index import Index
 from bowerbird.nn import Decoder
+from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.ranking.opened import OpenUniPinRec
 from bowerbird.serve.engine import Engine
 from bowerbird.serve.generators.base import Candidates, Question
@@ -61,7 +62,7 @@ class TwoModels(UniPinRecGenerator):
             self.opened.vectors_IE[tokens.item], tokens.time, tokens.surface, model.actions_read(tokens)
         )
         last_B = torch.arange(len(questions)), tokens.lengths - 1
-        return _Unread(x_BND, tokens.lengths, tokens.time[last_B])
+        return _Unread(x_BND, tokens.lengths, tokens.time[last_B], tokens)
 
 
 @dataclass
@@ -71,6 +72,7 @@ class _Unread:
     x_BND: Tensor
     lengths_B: Tensor
     time_B: Tensor
+    history: Tokens
     last_BD: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @property

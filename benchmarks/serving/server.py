@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from bowerbird.recommend.ranking.opened import OpenUniPinRec
+    from bowerbird.serve.generators.pinrec import UniPinRecGenerator
+    from bowerbird.tables.store import Store
 
 
 @dataclass(frozen=True)
@@ -54,25 +59,14 @@ class Running:
     ended: dict[str, Any]
 
 
-def serve(setup: Setup) -> None:
-    """Runs in the process of its own: says one line of JSON when ready, and one when it ends on SIGTERM."""
-    import torch
+def _opened(setup: Setup) -> tuple[Store, OpenUniPinRec, UniPinRecGenerator]:
+    """The platform, the model and what answers with it; the index is kept in the folder."""
     from threadpoolctl import threadpool_limits
 
     from bowerbird.index import Index
-    from bowerbird.serve.api.app import Load
-    from bowerbird.serve.api.gate import Access
-    from bowerbird.serve.api.keys import KeyRing
-    from bowerbird.serve.api.metrics import Metrics
-    from bowerbird.serve.api.server import listen, run
-    from bowerbird.serve.engine import Engine
     from bowerbird.serve.generators.pinrec import UniPinRecGenerator
-    from bowerbird.serve.online import OnlineHistory
-    from bowerbird.serve.service import Service
-    from bowerbird.serve.traffic import Rates
     from serving.world import config_of, make_store, untrained
 
-    torch.set_num_threads(setup.threads)
     threadpool_limits(limits=setup.threads)
     folder, config = Path(setup.folder), config_of(setup.size)
     store = make_store(
@@ -86,6 +80,27 @@ def serve(setup: Setup) -> None:
     )
     if index is None:
         generator.index.save(kept)
+    return store, opened, generator
+
+
+def serve(setup: Setup) -> None:
+    """Runs in the process of its own: says one line of JSON when ready, and one when it ends on SIGTERM."""
+    import torch
+
+    from bowerbird.serve.apart import apart
+    from bowerbird.serve.api.app import Load
+    from bowerbird.serve.api.gate import Access
+    from bowerbird.serve.api.keys import KeyRing
+    from bowerbird.serve.api.metrics import Metrics
+    from bowerbird.serve.api.server import listen, run
+    from bowerbird.serve.engine import Engine
+    from bowerbird.serve.online import OnlineHistory
+    from bowerbird.serve.service import Service
+    from bowerbird.serve.traffic import Rates
+
+    torch.set_num_threads(setup.threads)
+    folder = Path(setup.folder)
+    store, opened, generator = apart(lambda: _opened(setup))
     (folder / "online.sqlite").unlink(missing_ok=True)
     history, metrics, ring = OnlineHistory.for_store(folder / "online.sqlite", store), Metrics(), KeyRing()
     engine, observer = Engine(store, generator, history=history), metrics.batcher("model")
@@ -118,11 +133,7 @@ def serve(setup: Setup) -> None:
 @contextmanager
 def server(script: Path, setup: Setup) -> Iterator[Running]:
     """Starts `script --serve SETUP` and stops it at the end of the block."""
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(setup.threads),
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
-    }
+    environment = {**os.environ, "OMP_NUM_THREADS": str(setup.threads)}
     command = [sys.executable, str(script), "--serve", orjson.dumps(asdict(setup)).decode()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None

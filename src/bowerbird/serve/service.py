@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from bowerbird.serve.apart import apart
 from bowerbird.serve.api.ports import ReleaseState
 from bowerbird.serve.engine import Engine
 from bowerbird.serve.map import CatalogueMap, Making
@@ -57,7 +58,7 @@ class Service:
     ) -> None:  # fmt: skip
         self._history, self._releases, self._observer, self._graph = history, releases, observer, graph
         self._serving, self._refused = serving, ""
-        self._engines: Swap[Engine] = Swap(self._ready(engine))
+        self._engines: Swap[Engine] = Swap(apart(lambda: self._ready(engine)))
         self._watcher: Watcher | None = None
         if releases is not None and store is not None:
             self._watcher = Watcher(
@@ -92,7 +93,7 @@ class Service:
             if releases is None:
                 if artifact is None:
                     raise ReleaseError("nothing to serve: name an artifact, or a folder with releases")
-                engine = Engine.open(artifact, store, history=online, graph=near)
+                engine = apart(lambda: Engine.open(artifact, store, history=online, graph=near))
                 return cls(engine, online, observer=observer, graph=near)
             root = Releases(releases)
             active = root.active()
@@ -102,7 +103,7 @@ class Service:
                     f"--root {releases}"
                 )
             release = root.open(active.id, opened, verify=True)
-            engine = Engine(release.store, release.generator(), history=online, graph=near)
+            engine = apart(lambda: Engine(release.store, release.generator(), history=online, graph=near))
             return cls(
                 engine, online, releases=root, store=store, serving=release.release, observer=observer, every=every,
                 graph=near,
@@ -241,8 +242,10 @@ class Service:
         return engine
 
     def _take_over(self, opened: OpenedRelease) -> None:
-        engine = Engine(opened.store, opened.generator(), history=self._history, graph=self._graph)
-        self._engines.set(self._ready(engine))
+        def made() -> Engine:
+            return self._ready(Engine(opened.store, opened.generator(), history=self._history, graph=self._graph))
+
+        self._engines.set(apart(made))
         self._serving, self._refused = opened.release, ""
         log.info("release %s answers from now on", opened.id)
 
