@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -109,6 +110,8 @@ def run(
         server_header=False, ws="none", http=Wire, timeout_graceful_shutdown=int(load.timeout_s) + 2,
     )  # fmt: skip
     sys.setswitchinterval(_TURN_S)
+    gc.collect()
+    gc.freeze()  # what was opened stays: a collection that walks through it would hold up every request
     _Server(config, app.state.lifecycle, drain_s).run(sockets=[found])
 
 
