@@ -40,8 +40,10 @@ GRIDS = {
     "itemknn": {"shrink": (0.0, 3.0, 10.0, 30.0), "neighbours": (100, 1000), "decay": (1.0,)},
     "ease": {"penalty": PENALTIES, "decay": (1.0,)},
     "content": {"decay": (1.0,)},
+    "lightgcn": {"layers": (2,), "regularization": (1e-3, 1e-2), "negatives": (1024,)},
 }
-"""Entries have no order here, so older ones are not worth less; other floors have their own grids."""
+"""Entries have no order here, so older ones are not worth less; LightGCN's grid is cut to what is best and affordable
+here: one negative a pair is worse, a third layer changes little. Other floors have their own grids."""
 
 AGGREGATORS = ("pinsage", "graphsage", "gat", "mean")
 QUICK = {
