@@ -42,8 +42,8 @@ GRIDS = {
     "content": {"decay": (1.0,)},
     "lightgcn": {"layers": (2,), "regularization": (1e-3, 1e-2), "negatives": (1024,)},
 }
-"""Entries have no order here, so older ones are not worth less; LightGCN's grid is cut to what is best and affordable
-here: one negative a pair is worse, a third layer changes little. Other floors have their own grids."""
+"""Entries have no order here, so older ones are not worth less; LightGCN's grid is cut to what can be
+afforded here (its own one adds a single negative a pair and a third layer). Other floors have their own grids."""
 
 AGGREGATORS = ("pinsage", "graphsage", "gat", "mean")
 QUICK = {
