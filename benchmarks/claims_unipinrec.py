@@ -129,12 +129,14 @@ class Bench:
         return rank_compare([*rankers, *baselines], self.slates)
 
 
-def run(bench: Bench, only: Sequence[str]) -> tuple[list[dict], dict[str, object]]:
+def run(
+    bench: Bench, only: Sequence[str], rankers: Sequence[str] = tuple(RANKERS)
+) -> tuple[list[dict], dict[str, object]]:
     """The claims in order, and the tables behind them."""
     asked = [name for name in ORDERED if not only or name in only]
     split = bench.split
     baselines = (
-        fitted_rankers(split.train, tuple(RANKERS), valid=split.valid, seeds=bench.seeds, on_progress=print)
+        fitted_rankers(split.train, tuple(rankers), valid=split.valid, seeds=bench.seeds, on_progress=print)
         if "U11" in asked
         else []
     )
@@ -233,6 +235,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/claims_unipinrec"))
     parser.add_argument("--limit", type=int, default=20_000, help="most retrieval cases and slates")
     parser.add_argument("--only", nargs="*", default=(), help="claims to test, e.g. U1 U9")
+    parser.add_argument("--rankers", nargs="*", choices=sorted(RANKERS), default=list(RANKERS), help="for U11")
     parser.add_argument("--name", default="claims_unipinrec_simulated", help="name of the result")
     options = parser.parse_args()
     store = Store.open(options.store)
@@ -242,7 +245,7 @@ def main() -> None:
         options.work / f"{options.recipe}-{store.manifest.content_hash[:12]}"
     )  # models of one store never answer for another
     bench = Bench(split, joint, range(options.seeds), work, limit=options.limit)
-    rows, tables = run(bench, options.only)
+    rows, tables = run(bench, options.only, options.rankers)
     write(
         options.name, store, seeds=list(bench.seeds), split=split.description, config=joint,
         arms={name: _changes(config, joint) for name, config in bench.arms.items()},
