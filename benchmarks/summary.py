@@ -74,6 +74,22 @@ def slates(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def truth(found: dict[str, Any]) -> str:
+    """What lists are worth by the truth of the simulated platform."""
+    lines = [
+        f"## Lists by the truth, {found['data']['dataset']}",
+        "",
+        f"{len(found['seeds'])} seeds; commit `{found['commit']}`. Each row picks the best 10 of the 30 items that the "
+        "joint model retrieves for a request, by value; shown is what its owner would do with them, had they been "
+        "looked at: worth x true probability of every action, mean over the list.",
+        "",
+        "| | true value |",
+        "|---|---|",
+        *(f"| {name} | {_cell(value)} |" for name, value in found["values"].items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def cost(found: dict[str, Any]) -> str:
     """What reading a history once saves."""
     machine = found["machine"]
@@ -322,6 +338,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pinrec_beibei": quality,
     "claims_unipinrec_simulated": slates,
     "claims_unipinrec_movielens": slates,
+    "claims_unipinrec_truth": truth,
     "throughput": throughput,
     "latency": latency,
     "ingest": ingest,
