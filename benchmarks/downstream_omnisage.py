@@ -156,20 +156,21 @@ def main() -> None:
     rows: list[dict] = []
     values: dict[str, object] = {}
     seconds: dict[str, object] = {}
+    used: dict[str, OmniSageConfig] = {}
     stores = {
         "warm": (options.store, recipes_omnisage.citeulike()),
         "cold": (options.cold_store, recipes_omnisage.citeulike_cold()),
     }
     for kind in options.kinds:
         path, recipe = stores[kind]
-        config = replace(recipe, steps=options.steps or recipe.steps)
+        config = used[kind] = replace(recipe, steps=options.steps or recipe.steps)
         bench = Bench(Store.open(path), config, range(options.seeds), options.work / kind, options.limit)
         found, values[kind] = rows_of(bench, kind, options.systems)
         rows += found
         seconds[kind] = bench.seconds
     write(
         options.name, Store.open(options.store), seeds=list(range(options.seeds)), config=recommender(),
-        omnisage={kind: asdict(recipe) for kind, (_, recipe) in stores.items()}, seconds=seconds, values=values,
+        omnisage={kind: asdict(config) for kind, config in used.items()}, seconds=seconds, values=values,
         claims=[_named(row) for row in rows], details=rows,
     )  # fmt: skip
     for row in rows:
