@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from bowerbird.tables.errors import WallError
-from bowerbird.tables.store import Store
+from bowerbird.tables.store import Store, build_store
 from bowerbird.tables.view import LastOut, MentionKind, TimeWall, View, Wall
 from bowerbird.tables.view.leaks import RequestInputs, audit, audit_requests
 
@@ -147,8 +148,6 @@ def test_an_example_knows_no_mention_of_its_own_future() -> None:
 
 
 def test_a_store_without_searches_has_none(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from bowerbird.tables.store import build_store
-
     events = pl.DataFrame({"user_id": ["a", "a"], "item_id": ["x", "y"], "timestamp": [1, 2]})
     store = build_store(
         tmp_path_factory.mktemp("plain"), {"events": events}, actions=["seen"], dataset="plain"
@@ -157,6 +156,17 @@ def test_a_store_without_searches_has_none(tmp_path_factory: pytest.TempPathFact
     assert len(view.texts) == 0 and len(view.mentions()) == 0
     plain, asked = view.histories(view.users, 3), view.histories(view.users, 3, mentions=KINDS)
     assert plain.item.tolist() == asked.item.tolist() and plain.lengths.tolist() == asked.lengths.tolist()
+
+
+@pytest.mark.parametrize("columns", [("user_id",), ("user_id", "timestamp"), ("title", "timestamp"), ()])
+def test_lists_need_no_title_owner_or_time(tmp_path: Path, columns: tuple[str, ...]) -> None:
+    given = {"user_id": ["u"], "timestamp": [3], "title": ["birds"]}
+    events = pl.DataFrame({"user_id": ["u"], "item_id": ["i"], "timestamp": [1], "actions": [["save"]]})
+    lists = pl.DataFrame({"collection_id": ["c"], "item_id": ["i"]} | {name: given[name] for name in columns})
+    view = View(build_store(tmp_path / "store", {"events": events, "collections": lists}))
+    assert read(view, KINDS) == []
+    assert len(view.texts) == ("title" in columns)
+    assert view.histories(view.users, 4, mentions=view.mentions(KINDS)).lengths.tolist() == [1]
 
 
 def test_an_unknown_kind_is_named() -> None:

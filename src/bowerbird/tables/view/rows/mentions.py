@@ -51,7 +51,7 @@ def texts_of(store: EventSource) -> Texts:
 
 def _texts(store: EventSource) -> Texts:
     queries = store.queries.decode(np.arange(len(store.queries), dtype=np.int32))
-    titles = store.table("collections").select(pl.col("title").cast(pl.String)).drop_nulls().unique()
+    titles = _lists(store.table("collections")).select(pl.col("title").cast(pl.String)).drop_nulls().unique()
     found = titles.sort("title").collect()["title"]
     text = pl.concat([pl.Series("text", list(queries), pl.String), found.alias("text")])
     return Texts(text, len(queries))
@@ -117,10 +117,8 @@ def collection_mentions(store: EventSource, rows: pl.LazyFrame) -> tuple[NDArray
             "code": np.arange(texts.queries, len(texts), dtype=np.int32),
         }
     )
-    if "user" not in rows.collect_schema().names():
-        rows = rows.with_columns(pl.lit(None, pl.Int32).alias("user"))
     found = (
-        rows.select("user", (pl.col("timestamp") + 1).alias("time"), pl.col("title").cast(pl.String))
+        _lists(rows).select("user", (pl.col("timestamp") + 1).alias("time"), pl.col("title").cast(pl.String))
         .drop_nulls()
         .join(titles, on="title")
         .sort("user", "time", "code")
@@ -132,6 +130,13 @@ def collection_mentions(store: EventSource, rows: pl.LazyFrame) -> tuple[NDArray
         found["user"].to_numpy(), found["time"].to_numpy(), found["code"].to_numpy(),
         nothing.astype(np.int16), nothing.astype(np.int32),
     )  # fmt: skip
+
+
+def _lists(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of `collections` with everything read here: owners, times and titles are optional columns."""
+    types = {"user": pl.Int32, "timestamp": pl.Int64, "title": pl.String}
+    missing = [name for name in types if name not in rows.collect_schema().names()]
+    return rows.with_columns(pl.lit(None, types[name]).alias(name) for name in missing)
 
 
 def assembled(store: EventSource, parts: Sequence[tuple[NDArray[Any], ...]]) -> Mentions:
