@@ -327,6 +327,13 @@ def sampler(found: dict[str, Any]) -> str:
                 f"| {size['edges']:,} | {size['nodes']:,} | {method} | {row['budget']:,} | "
                 f"{row['overlap']['all']:.3f} | {row['sources_a_second']:,.1f} | {row['sources_a_cpu_second']:,.1f} |"
             )
+    lines += ["", "| edges | built in, s | peak while building, MiB | peak of all, MiB | exact answer, s a source |"]
+    lines += ["|---|---|---|---|---|"]
+    lines += [
+        f"| {size['edges']:,} | {size['build_seconds']:.1f} | {size['build_peak_mib']:,.0f} | "
+        f"{size['peak_mib']:,.0f} | {size['exact_seconds_a_source']:.2f} |"
+        for size in found["sizes"]
+    ]
     return "\n".join(lines) + "\n"
 
 
