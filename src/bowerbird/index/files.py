@@ -13,7 +13,7 @@ from typing import Any
 from bowerbird.index.checks import VectorIndexError
 from bowerbird.tables.atomic import TEMPORARY, replace_directory
 
-FORMAT = 1
+FORMAT = 2
 HEAD = "index.json"
 
 
