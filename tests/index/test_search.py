@@ -166,6 +166,30 @@ def test_recall_target_is_reached_on_the_sample():
     assert 1 <= index.probes <= index.facts["lists"]
 
 
+@pytest.mark.parametrize("dim", [7, 16])  # an odd dimension is filled up for the codes
+def test_the_tuned_recall_holds_on_queries_that_were_not_tuned_on(dim):
+    vectors = clustered(n=6000, dim=dim)
+    index = Index.build(vectors[:5000], kind="ivf", config=IndexConfig(recall_target=0.95, tuning_k=20))
+    exact = Index.build(vectors[:5000], kind="exact")
+    found, true = index.search(vectors[5000:], 20).ids, exact.search(vectors[5000:], 20).ids
+    assert np.mean([len(np.intersect1d(*pair)) for pair in zip(found, true, strict=True)]) >= 0.93 * 20
+    assert index.probes < index.facts["lists"]
+
+
+def test_the_fewest_cells_are_visited_that_reach_the_target():
+    index = Index.build(clustered(), kind="ivf", config=IndexConfig(recall_target=0.97, tuning_k=20))
+    fewer = Index.build(clustered(), kind="ivf", config=IndexConfig(recall_target=0.9, tuning_k=20))
+    assert fewer.probes < index.probes < index.facts["lists"]
+    assert fewer.facts["recall"] >= 0.9 and index.facts["recall"] >= 0.97
+
+
+def test_codes_choose_candidates_and_vectors_decide_their_order():
+    vectors = clustered()
+    hits = Index.build(vectors, kind="ivf").search_and_reconstruct(vectors[:20], 50)
+    np.testing.assert_allclose(hits.scores, np.einsum("qd,qkd->qk", vectors[:20], hits.vectors), rtol=1e-5)
+    assert (np.diff(hits.scores, axis=1) <= 0).all()
+
+
 def test_auto_chooses_by_size():
     config = IndexConfig(exact_below=100)
     vectors = clustered(n=100)
