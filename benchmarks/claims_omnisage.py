@@ -275,12 +275,6 @@ def _row(
     return claim(id, text, paper, test, ratio, parity=parity, better=better) | {"paper": "OmniSage"}
 
 
-def _named(row: dict) -> dict:
-    """The ledger's row, saying which data it is from."""
-    found = ledger_row(row)
-    return found | {"test": found["test"].replace("simulated platform", "citeulike-a")}
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -320,7 +314,7 @@ def main() -> None:
         arms={name: _changes(config, base) for name, config in warm.arms.items()},
         cold_config=None if cold is None else asdict(cold.arms["base"]),
         cases=warm.cases.summary(), seconds=warm.seconds | (cold.seconds if cold is not None else {}),
-        claims=[_named(row) for row in rows], details=rows, tables=tables,
+        claims=[ledger_row(row, "citeulike-a") for row in rows], details=rows, tables=tables,
     )  # fmt: skip
     for row in rows:
         print(row["id"], row["status"], row["ratio"])

@@ -222,6 +222,7 @@ def _overfetch(bench: Bench) -> list[dict]:
 
 
 RECIPES = {"simulated": recipes.unified_simulated, "movielens": recipes.unified_movielens}
+DATA = {"simulated": "simulated platform", "movielens": "MovieLens session slates"}
 
 
 def main() -> None:
@@ -249,17 +250,10 @@ def main() -> None:
     write(
         options.name, store, seeds=list(bench.seeds), split=split.description, config=joint,
         arms={name: _changes(config, joint) for name, config in bench.arms.items()},
-        seconds=bench.seconds, claims=[_named(row, options.recipe) for row in rows], details=rows, **tables,
+        seconds=bench.seconds, claims=[ledger_row(row, DATA[options.recipe]) for row in rows], details=rows, **tables,
     )  # fmt: skip
     for row in rows:
         print(row["id"], row["status"], row["ratio"])
-
-
-def _named(row: dict, recipe: str) -> dict:
-    """The ledger's row, saying which data it is from."""
-    found = ledger_row(row)
-    where = "simulated platform" if recipe == "simulated" else "MovieLens session slates"
-    return found | {"test": f"{where}: {row['test']}"}
 
 
 def _changes(config: UniPinRecConfig, base: UniPinRecConfig) -> dict[str, object]:

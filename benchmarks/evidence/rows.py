@@ -34,10 +34,10 @@ def claim(
     }  # fmt: skip
 
 
-def ledger_row(row: dict) -> dict:
-    """What the ledger shows of a row."""
+def ledger_row(row: dict, where: str = "simulated platform") -> dict:
+    """What the ledger shows of a row; ``where`` names the data."""
     ratio = row["ratio"]
     bounds = "" if ratio["low"] is None else f"{ratio['low']:.3f} to {ratio['high']:.3f}"
     result = "not measured" if ratio["mean"] is None else f"ratio {ratio['mean']:.3f}"
     kept = {name: row[name] for name in ("id", "paper", "claim", "paper_number", "status")}
-    return {**kept, "test": f"simulated platform: {row['test']}", "result": result, "interval": bounds}
+    return {**kept, "test": f"{where}: {row['test']}", "result": result, "interval": bounds}
