@@ -80,7 +80,9 @@ def arms(base: OmniSageConfig) -> dict[str, OmniSageConfig]:
     }
 
 
-def run(warm: Bench, cold: Bench | None, only: Sequence[str], *, quick: bool) -> tuple[list[dict], dict]:
+def run(
+    warm: Bench, cold: Bench | None, only: Sequence[str], *, quick: bool, floors: Sequence[str] = FLOORS
+) -> tuple[list[dict], dict]:
     """The claims asked for (all when ``only`` is empty), and the tables behind them."""
     tables: dict[str, object] = {}
 
@@ -142,8 +144,8 @@ def run(warm: Bench, cold: Bench | None, only: Sequence[str], *, quick: bool) ->
 
     budget = "half or double the budget changes nothing"
     tests: dict[str, Callable[[], list[dict]]] = {
-        "floors": lambda: floor_rows(warm, "warm", tables, quick=quick)
-        + (floor_rows(cold, "cold", tables, quick=quick) if cold is not None else []),
+        "floors": lambda: floor_rows(warm, "warm", tables, floors, quick=quick)
+        + (floor_rows(cold, "cold", tables, floors, quick=quick) if cold is not None else []),
         "A1": graph_helps_pairs,
         "A2": lambda: users("A2", "the graph helps users", "x1.55", "base", "no graph"),
         "A3": lambda: pairs("A3 pairs", "the second relation adds", "x1.15", "base", "no links")
@@ -178,16 +180,21 @@ def run(warm: Bench, cold: Bench | None, only: Sequence[str], *, quick: bool) ->
     return [row for name, test in tests.items() if not only or name in only for row in test()], tables
 
 
-def floor_rows(bench: Bench, kind: str, tables: dict[str, object], *, quick: bool) -> list[dict]:
+def floor_rows(
+    bench: Bench, kind: str, tables: dict[str, object], floors: Sequence[str], *, quick: bool
+) -> list[dict]:
     """OmniSage against every floor, tuned on validation: all items ranked, and for the cold store cold items alone."""
     split = bench.split
     inner = held_out_cases(split.valid, split.train, limit=2_000)
-    names = FLOORS if kind == "warm" else ("popularity", "pagerank", "content")
+    cold_floors = ("popularity", "pagerank", "content")  # the others cannot know what nobody kept
+    names = [name for name in floors if kind == "warm" or name in cold_floors]
     fitted, log = fitted_baselines(
         split.train, inner, split.valid, names=names, metric="recall@20", grids=QUICK_GRIDS if quick else GRIDS,
         seeds=bench.seeds, on_progress=print,
     )  # fmt: skip
-    ours = [OmniSageRecommender(o) for o in bench.models("base")]
+    base = bench.arms["base"]
+    ours = [OmniSageRecommender(o, votes=base.votes) for o in bench.models("base")]
+    alone = [OmniSageRecommender(o, votes=0.0) for o in bench.models("base")]
     found: list[dict] = []
     cold = bench.cold_cases() if kind == "cold" else None
     settings = [("all items ranked", bench.cases)] + (
@@ -200,7 +207,7 @@ def floor_rows(bench: Bench, kind: str, tables: dict[str, object], *, quick: boo
                 return bench.cold(scorers, cases)  # type: ignore[arg-type]
             return bench.lists(scorers, cases)  # type: ignore[arg-type]
 
-        values = {"OmniSage": measure(ours)}
+        values = {"OmniSage": measure(ours), "OmniSage, user vector alone": measure(alone)}
         for name in dict.fromkeys(b.name for b in fitted):
             values[name] = measure([b for b in fitted if b.name == name])
         tables[f"{kind}, {where}"] = {name: v.interval().to_dict() for name, v in values.items()}
@@ -287,6 +294,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/claims_omnisage"))
     parser.add_argument("--limit", type=int, default=20_000, help="most users and pairs")
     parser.add_argument("--only", nargs="*", default=(), help="claims to test, e.g. floors A1 A4 folds")
+    parser.add_argument("--floors", nargs="*", choices=FLOORS, default=FLOORS, help="what stands beside it")
     parser.add_argument(
         "--quick", action="store_true", help="a few steps of a tiny network: only to see it run"
     )
@@ -307,7 +315,7 @@ def main() -> None:
         benches.append(Bench(given_split(store), arms(base), range(options.seeds), work, limit=limit))
     warm, cold = benches
     assert warm is not None
-    rows, tables = run(warm, cold, options.only, quick=options.quick)
+    rows, tables = run(warm, cold, options.only, quick=options.quick, floors=options.floors)
     base = warm.arms["base"]
     write(
         options.name, Store.open(options.store), seeds=list(warm.seeds), split=warm.split.description, config=base,

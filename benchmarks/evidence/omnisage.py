@@ -37,6 +37,8 @@ _GRAPH = (
     "score_grid", "pruning", "folds", "fold_by", "seed",
 )  # fmt: skip
 
+_LISTS = ("votes", "vote_sharpness")  # say how lists are made of a model, not what it learns
+
 
 class Bench:
     """Fits arms, measures them on the same questions, compares with paired intervals.
@@ -79,7 +81,8 @@ class Bench:
         return OpenOmniSage.open(Artifact.load(place), view, folder=self._world_folder(config, early))
 
     def _place(self, arm: str, seed: int, early: bool) -> Path:
-        told = _digest(asdict(self.arms[arm]))  # a model never answers for other settings
+        config = {k: v for k, v in asdict(self.arms[arm]).items() if k not in _LISTS}
+        told = _digest(config)  # a model never answers for other settings
         return self.folder / f"{re.sub('[^a-z0-9.]+', '-', arm)}-{told}-{'early-' if early else ''}{seed}"
 
     def _world_folder(self, config: OmniSageConfig, early: bool) -> Path:
@@ -90,7 +93,7 @@ class Bench:
 
     def users(self, arm: str) -> Estimate:
         """Recall@20 of users to items, the whole catalogue ranked."""
-        return self.lists([OmniSageRecommender(o, arm) for o in self.models(arm)], self.cases)
+        return self.lists([OmniSageRecommender(o, arm, votes=0.0) for o in self.models(arm)], self.cases)
 
     def cold(self, scorers: Sequence[object], cases: Cases) -> Estimate:
         """Recall@20 of cold targets, only cold items ranked."""

@@ -69,6 +69,11 @@ class OmniSageConfig(Optimisation):
         residual: add the running mean of the item vectors to its output.
         future_days: length of the window after a sequence's end from which the future item is drawn (Delta).
 
+    Lists:
+        votes: weight of the items of a history, each of which votes for what lies near it, beside the user vector; 0
+            for the user vector alone, as in the paper. Lists of ``evaluate`` only; vectors stay what they are.
+        vote_sharpness: how much more the nearest items of a history count than the others.
+
     Tasks:
         pair_weight, feature_weight, user_weight: lambda_p, lambda_f, lambda_s of Eq. 6; 0 switches a task off.
         neighbour_pairs: share of entity pairs drawn from importance neighbourhoods, the others from logged edges.
@@ -129,6 +134,9 @@ class OmniSageConfig(Optimisation):
     residual: bool = True
     future_days: float = 28.0
 
+    votes: float = 0.0
+    vote_sharpness: float = 10.0
+
     pair_weight: float = 1.0
     feature_weight: float = 0.5
     user_weight: float = 1.0
@@ -176,6 +184,8 @@ class OmniSageConfig(Optimisation):
             raise ConfigError(f"folds must be 0 or at least 2, got {self.folds}")
         if not 0 < self.pruning <= 1:
             raise ConfigError(f"pruning is an exponent above 0 and at most 1, got {self.pruning}")
+        if self.votes < 0 or self.vote_sharpness <= 0:
+            raise ConfigError("votes must not be negative, and vote_sharpness must be above 0")
         if not 0 <= self.neighbour_dropout + self.subset_dropout <= 1:
             raise ConfigError("neighbour_dropout and subset_dropout are shares that add up to at most 1")
 
