@@ -190,6 +190,16 @@ def test_codes_choose_candidates_and_vectors_decide_their_order():
     assert (np.diff(hits.scores, axis=1) <= 0).all()
 
 
+def test_an_answer_does_not_depend_on_what_others_of_the_batch_leave_out():
+    vectors = clustered()
+    index = Index.build(vectors, kind="ivf", config=IndexConfig(recall_target=0.8, tuning_k=10))
+    barred = [np.arange(3), np.arange(900), np.array([], np.int64)]
+    together = index.search(vectors[:3], 10, exclude=barred)
+    for row in range(3):
+        alone = index.search(vectors[row], 10, exclude=[barred[row]])
+        np.testing.assert_array_equal(together.ids[row], alone.ids[0])
+
+
 def test_auto_chooses_by_size():
     config = IndexConfig(exact_below=100)
     vectors = clustered(n=100)

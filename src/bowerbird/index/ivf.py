@@ -104,7 +104,7 @@ class IVFIndex(Index):
         _, rows = faiss.knn(queries, vectors_ND, k, faiss.METRIC_INNER_PRODUCT)
 
         def recall_at(probes: int, refine: int) -> float:
-            place, _ = self._nearest(queries, k, min(refine * k, len(self)), self._parameters(probes, None), ())
+            place, _ = self._nearest(queries, k, refine * k, self._parameters(probes, None), ())
             return sum(len(np.intersect1d(*pair)) for pair in zip(rows, place, strict=True)) / rows.size
 
         target, cells = self.config.recall_target, self.facts["lists"]
@@ -221,8 +221,7 @@ class IVFIndex(Index):
             selector = self._selector(subset)
             # The best k of a share s of the vectors lie as far away as the best k / s of all: look as far.
             probes = min(math.ceil(2 * probes * len(self) / available), self.facts["lists"])
-        longest = max((len(ids) for ids in excluded), default=0)
-        wanted = min(self.refine * max(k, self.facts["recall_k"]) + longest, available)
+        wanted = min(self.refine * max(k, self.facts["recall_k"]), available)
         place, scores = self._nearest(queries_QD, k, wanted, self._parameters(probes, selector), excluded)
         # Cells that hold too few allowed vectors would leave places empty: those queries are scanned.
         short = np.flatnonzero(place[:, min(k, available) - 1] < 0)
@@ -235,12 +234,14 @@ class IVFIndex(Index):
         self, queries_QD: NDArray[np.float32], k: int, wanted: int, parameters: Any,
         excluded: Sequence[NDArray[np.int64]],
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-        """The best k by exact score of the best `wanted` by code: places and scores."""
-        _, ids_QC = self._faiss.search(_even(queries_QD), wanted, params=parameters)
+        """The best k by exact score of the best `wanted` by code and as many more as are excluded: places, scores."""
+        more = [len(ids) for ids in excluded] or [0] * len(queries_QD)
+        most = min(wanted + max(more, default=0), len(self))
+        _, ids_QC = self._faiss.search(_even(queries_QD), most, params=parameters)
         place_QC = self.places(ids_QC)
         scores_QC = np.full(place_QC.shape, -np.inf, np.float32)
-        for query, place, scores in zip(queries_QD, place_QC, scores_QC, strict=True):
-            found = np.flatnonzero(place >= 0)
+        for query, place, scores, own in zip(queries_QD, place_QC, scores_QC, more, strict=True):
+            found = np.flatnonzero(place[: wanted + own] >= 0)  # not what the others of the batch look through
             scores[found] = self._stored(place[found]) @ query
         for barred, queries in together(excluded):
             scores_QC[queries] = np.where(np.isin(ids_QC[queries], barred), -np.inf, scores_QC[queries])
