@@ -124,9 +124,12 @@ class Bench:
 
     def features(self, arm: str) -> Estimate:
         """Recall@10 of an article, asked for by its own content."""
+        models = self.models(arm)
+        content = models[0].world.contents["item"]
         ids = np.flatnonzero(self.split.valid.known_items())
+        ids = ids[content.present(content.names[0], ids)]  # what says nothing cannot be asked for by what it says
         ids = np.random.default_rng(0).permutation(ids)[: self.limit]
-        return _estimate(ids, [_feature_hits(o, ids) for o in self.models(arm)])
+        return _estimate(ids, [_feature_hits(o, ids) for o in models])
 
     def ranker(self, arm: str) -> Estimate:
         """Hits@3 of a small ranker on frozen vectors: trained on the validation part, asked about the test part."""
@@ -155,7 +158,6 @@ def _feature_hits(opened: OpenOmniSage, ids: np.ndarray) -> np.ndarray:
     model = opened.model
     content = opened.world.contents["item"]
     name = content.names[0]
-    ids = ids[content.present(name, ids)]
     features = model.nodes.features["item"]
     raw = features(torch.from_numpy(ids))[:, features.column(name)]  # type: ignore[operator]
     encoder = model.feature_queries["item_0"] if "item_0" in model.feature_queries else torch.nn.Identity()
