@@ -29,6 +29,7 @@ from bowerbird.learn.signals import write_signal
 from bowerbird.recommend.config import PinRecConfig
 from bowerbird.recommend.learner import PinRecLearner
 from bowerbird.recommend.ranking.learner import UniPinRecLearner
+from bowerbird.recommend.ranking.opened import OpenUniPinRec
 from bowerbird.recommend.retrieval.opened import OpenPinRec
 from bowerbird.recommend.retrieval.recommender import PinRecRecommender
 from bowerbird.represent.config import OmniSageConfig
@@ -41,6 +42,7 @@ from evidence.rows import claim, ledger_row
 from results import write
 
 K = 20
+OPENED = {"PinRec": OpenPinRec, "UniPinRec": OpenUniPinRec}
 
 
 def recommender() -> PinRecConfig:
@@ -94,7 +96,8 @@ class Bench:
         for seed in self.seeds:
             learner = learners((self.signal(seed),) if signals else ())[system]
             artifact = self._fit(learner, f"{system}-{'with' if signals else 'without'}", seed)
-            found.append(PinRecRecommender(OpenPinRec.open(artifact, self.split.test), system))
+            opened = OPENED[system].open(artifact, self.split.test)
+            found.append(PinRecRecommender(opened, system))
         return found
 
     def _fit(self, learner: Learner, name: str, seed: int, *, stop: bool = True) -> Artifact:
