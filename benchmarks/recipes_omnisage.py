@@ -10,10 +10,10 @@ from bowerbird.represent.config import OmniSageConfig
 def citeulike() -> OmniSageConfig:
     """citeulike-a: libraries without times or order, tags as text, citations; 17 000 articles, 5 500 libraries.
 
-    On the validation part recall@20 over the full catalogue is 0.227 with the user vector alone and 0.238 with votes (one
-    seed), beside EASE 0.224, LightGCN 0.213, item-kNN 0.205, PageRank 0.177, content cosine 0.128. Twice the neighbours
-    for 200 steps reach 0.226 and 0.235, twice the width 0.225, averaged weights 0.222. Votes of sharpness 6 to 18 and weight
-    1 to 1.5 are alike. Five and a half minutes of processor time.
+    On the validation part recall@20 over the full catalogue is 0.227 with the user vector alone and 0.238 with votes
+    (one seed), beside EASE 0.224, LightGCN 0.213, item-kNN 0.205, PageRank 0.177, content cosine 0.128. Twice the
+    neighbours for 200 steps reach 0.226 and 0.235, twice the width 0.225, averaged weights 0.222. Votes of sharpness 6
+    to 18 and weight 1 to 1.5 are alike. Five and a half minutes of processor time.
 
     Command: ``python benchmarks/claims_omnisage.py --store STORE --cold-store COLD``.
     """
