@@ -191,7 +191,7 @@ def floor_rows(
     )  # fmt: skip
     base = bench.arms["base"]
     ours = [OmniSageRecommender(o, votes=base.votes) for o in bench.models("base")]
-    alone = [OmniSageRecommender(o, votes=0.0) for o in bench.models("base")]
+    alone = [OmniSageRecommender(o, votes=0.0) for o in bench.models("base")] if base.votes else []
     found: list[dict] = []
     cold = bench.cold_cases() if kind == "cold" else None
     settings = [("all items ranked", bench.cases)] + (
@@ -204,7 +204,9 @@ def floor_rows(
                 return bench.cold(scorers, cases)  # type: ignore[arg-type]
             return bench.lists(scorers, cases)  # type: ignore[arg-type]
 
-        values = {"OmniSage": measure(ours), "OmniSage, user vector alone": measure(alone)}
+        values = {"OmniSage": measure(ours)}
+        if alone:
+            values["OmniSage, user vector alone"] = measure(alone)
         for name in dict.fromkeys(b.name for b in fitted):
             values[name] = measure([b for b in fitted if b.name == name])
         tables[f"{kind}, {where}"] = {name: v.interval().to_dict() for name, v in values.items()}
