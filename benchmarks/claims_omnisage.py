@@ -190,8 +190,11 @@ def floor_rows(
         seeds=bench.seeds, on_progress=print,
     )  # fmt: skip
     base = bench.arms["base"]
-    ours = [OmniSageRecommender(o, votes=base.votes) for o in bench.models("base")]
-    alone = [OmniSageRecommender(o, votes=0.0) for o in bench.models("base")] if base.votes else []
+    beside = {"OmniSage": base}
+    if base.votes and base.list_votes:
+        beside["OmniSage without the votes of lists"] = replace(base, list_votes=0.0)
+    if base.votes or base.list_votes:
+        beside["OmniSage, user vector alone"] = replace(base, votes=0.0, list_votes=0.0)
     found: list[dict] = []
     cold = bench.cold_cases() if kind == "cold" else None
     settings = [("all items ranked", bench.cases)] + (
@@ -204,9 +207,10 @@ def floor_rows(
                 return bench.cold(scorers, cases)  # type: ignore[arg-type]
             return bench.lists(scorers, cases)  # type: ignore[arg-type]
 
-        values = {"OmniSage": measure(ours)}
-        if alone:
-            values["OmniSage, user vector alone"] = measure(alone)
+        values = {
+            name: measure([OmniSageRecommender(o, votes_of=settings) for o in bench.models("base")])
+            for name, settings in beside.items()
+        }
         for name in dict.fromkeys(b.name for b in fitted):
             values[name] = measure([b for b in fitted if b.name == name])
         tables[f"{kind}, {where}"] = {name: v.interval().to_dict() for name, v in values.items()}

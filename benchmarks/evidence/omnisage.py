@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -37,7 +37,8 @@ _GRAPH = (
     "score_grid", "pruning", "folds", "fold_by", "seed",
 )  # fmt: skip
 
-_LISTS = ("votes", "vote_sharpness")  # say how lists are made of a model, not what it learns
+_LISTS = ("votes", "vote_sharpness", "list_votes", "list_sharpness")
+"""Say how lists are made of a model, not what it learns."""
 
 
 class Bench:
@@ -93,7 +94,8 @@ class Bench:
 
     def users(self, arm: str) -> Estimate:
         """Recall@20 of users to items, the whole catalogue ranked."""
-        return self.lists([OmniSageRecommender(o, arm, votes=0.0) for o in self.models(arm)], self.cases)
+        alone = replace(self.arms[arm], votes=0.0, list_votes=0.0)
+        return self.lists([OmniSageRecommender(o, arm, votes_of=alone) for o in self.models(arm)], self.cases)
 
     def cold(self, scorers: Sequence[object], cases: Cases) -> Estimate:
         """Recall@20 of cold targets, only cold items ranked."""

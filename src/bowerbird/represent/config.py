@@ -73,6 +73,8 @@ class OmniSageConfig(Optimisation):
         votes: weight of the items of a history, each of which votes for what lies near it, beside the user vector; 0
             for the user vector alone, as in the paper. Lists of ``evaluate`` only; vectors stay what they are.
         vote_sharpness: how much more the nearest items of a history count than the others.
+        list_votes: weight of the lists near the user vector, each of which votes for what it holds; likewise.
+        list_sharpness: how much more the nearest lists count than the others.
 
     Tasks:
         pair_weight, feature_weight, user_weight: lambda_p, lambda_f, lambda_s of Eq. 6; 0 switches a task off.
@@ -136,6 +138,8 @@ class OmniSageConfig(Optimisation):
 
     votes: float = 0.0
     vote_sharpness: float = 10.0
+    list_votes: float = 0.0
+    list_sharpness: float = 20.0
 
     pair_weight: float = 1.0
     feature_weight: float = 0.5
@@ -184,8 +188,8 @@ class OmniSageConfig(Optimisation):
             raise ConfigError(f"folds must be 0 or at least 2, got {self.folds}")
         if not 0 < self.pruning <= 1:
             raise ConfigError(f"pruning is an exponent above 0 and at most 1, got {self.pruning}")
-        if self.votes < 0 or self.vote_sharpness <= 0:
-            raise ConfigError("votes must not be negative, and vote_sharpness must be above 0")
+        if min(self.votes, self.list_votes) < 0 or min(self.vote_sharpness, self.list_sharpness) <= 0:
+            raise ConfigError("votes must not be negative, and their sharpness must be above 0")
         if not 0 <= self.neighbour_dropout + self.subset_dropout <= 1:
             raise ConfigError("neighbour_dropout and subset_dropout are shares that add up to at most 1")
 

@@ -1,14 +1,19 @@
-"""OmniSage as a recommender: nearest items of a user vector, and of the items the user has.
+"""OmniSage as a recommender: nearest items of a user vector, of the items the user has, and of the lists near it.
 
 One vector stands for one taste; a library about two subjects lies between them. So, beside the user vector (all that
-the paper uses), every item of the history may vote for the items near it:
+the paper uses), every item j of the history may vote for the items near it, and every list l for the items it holds,
+the more the nearer it is to the user:
 
-    score(u, i) = cos(u, i) + votes * log(sum over j in the history of exp(s * cos(j, i))) / s
+    score(u, i) = cos(u, i) + votes * log(sum over j of exp(s * cos(j, i))) / s + list_votes * log(floor + share)
 
-Shapes: C cases, I items, H distinct items of the histories, L length, D dimension.
+where share is what lists that hold i have of the sum of exp(t * cos(u, l)) over all lists.
+
+Shapes: C cases, I items, X lists.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -16,12 +21,12 @@ from scipy.sparse import csr_array
 from bowerbird.evaluate.cases import Cases
 from bowerbird.evaluate.protocols import future_cases, leave_last_out_cases
 from bowerbird.evaluate.ranking import Ranking, rank_scores
+from bowerbird.represent.config import OmniSageConfig
 from bowerbird.represent.inference.opened import OpenOmniSage
+from bowerbird.represent.inference.voting import item_votes, list_votes
 from bowerbird.tables.view import LastOut, View
 
 _CHUNK = 256
-_BLOCK_BYTES = 1 << 27
-"""What the closeness of some items to all may take at once."""
 
 
 class OmniSageRecommender:
@@ -31,14 +36,15 @@ class OmniSageRecommender:
         opened: the model in the world before the targets.
         name: the row of the table it stands in.
         note: printed beside it.
-        votes: weight of what the items of the history say; the model's own setting when left out.
+        votes_of: whose settings of votes count; the model's own when left out.
     """
 
     def __init__(
-        self, opened: OpenOmniSage, name: str = "OmniSage", *, note: str = "", votes: float | None = None
-    ) -> None:
+        self, opened: OpenOmniSage, name: str = "OmniSage", *, note: str = "",
+        votes_of: OmniSageConfig | None = None,
+    ) -> None:  # fmt: skip
         self.opened, self.name, self.note = opened, name, note
-        self.votes = opened.config.votes if votes is None else votes
+        self.settings = opened.config if votes_of is None else votes_of
 
     def recommend(self, cases: Cases, k: int) -> Ranking:
         """See :class:`bowerbird.evaluate.Recommender`."""
@@ -47,33 +53,32 @@ class OmniSageRecommender:
     def scores(self, cases: Cases) -> np.ndarray:
         """float32 (C, I)."""
         history = cases.histories(self.opened.config.history_length)
-        found: np.ndarray = self.opened.users(history) @ self.opened.items.T
-        if self.votes:
-            sharpness = self.opened.config.vote_sharpness
-            found += self.votes * votes(self.opened.items, history.item, history.mask, sharpness)
+        settings, opened = self.settings, self.opened
+        users_CD = opened.users(history)
+        found: np.ndarray = users_CD @ opened.items.T
+        if settings.votes:
+            sharpness = settings.vote_sharpness
+            found += settings.votes * item_votes(opened.items, history.item, history.mask, sharpness)
+        if settings.list_votes and len(opened.collections):
+            own = opened.world.lists_of(cases.user.astype(np.int64))
+            sharpness = settings.list_sharpness
+            found += settings.list_votes * list_votes(
+                users_CD, opened.collections, self._held, own, sharpness
+            )
         return found
 
-
-def votes(items_ID: np.ndarray, item_CL: np.ndarray, mask_CL: np.ndarray, sharpness: float) -> np.ndarray:
-    """How near every item lies to the items of each history, float32 (C, I): between the nearest one's cosine (very
-    sharp) and the mean cosine (not sharp), up to a number per history; one value all over where a history is empty.
-
-    Args:
-        items_ID: unit vectors.
-        item_CL, mask_CL: dense ids of the histories, and which of them are there.
-        sharpness: s.
-    """
-    case, _ = np.nonzero(mask_CL)
-    asked, place = np.unique(item_CL[mask_CL].astype(np.int64), return_inverse=True)
-    counts_CH = csr_array((np.ones(len(case), np.float32), (case, place)), shape=(len(item_CL), len(asked)))
-    total_CI = np.zeros((len(item_CL), len(items_ID)), np.float32)
-    rows = max(1, _BLOCK_BYTES // (4 * len(items_ID)))
-    for low in range(0, len(asked), rows):
-        # less 1, so that nothing overflows: the largest is exp(0)
-        cosine_HI = items_ID[asked[low : low + rows]] @ items_ID.T - np.float32(1)
-        total_CI += counts_CH[:, low : low + rows] @ np.exp(sharpness * cosine_HI)
-    found: np.ndarray = np.log(np.maximum(total_CI, np.finfo(np.float32).tiny)) / np.float32(sharpness)
-    return found
+    @cached_property
+    def _held(self) -> csr_array:
+        """float32 (I, X): 1 where an item is in a list."""
+        world = self.opened.world
+        shape = world.contents["item"].count, len(self.opened.collections)
+        for relation in world.relations.values():
+            if (relation.source, relation.target) == ("item", "collection"):
+                ones = np.ones(len(relation.indices), np.float32)
+                return csr_array(
+                    (ones, np.asarray(relation.indices), np.asarray(relation.indptr)), shape=shape
+                )
+        return csr_array(shape, dtype=np.float32)
 
 
 def held_out_cases(view: View, earlier: View, *, limit: int | None = None) -> Cases:
