@@ -74,6 +74,7 @@ def test_batch_equals_one_by_one_and_blocks_do_not_matter(kind, monkeypatch):
     index = Index.build(vectors, kind=kind)
     together = index.search(queries, 9)
     monkeypatch.setattr("bowerbird.index.base._CELLS", 40)
+    monkeypatch.setattr("bowerbird.index.ivf._TOGETHER", 40)
     for row, query in enumerate(queries):
         assert index.search(query, 9).ids[0].tolist() == together.ids[row].tolist()
     allowed, barred = [3, 5, 8, 200, 299, 250, 100], [[5, 299]] * 7
