@@ -345,6 +345,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pinrec_beibei": quality,
     "claims_unipinrec_simulated": slates,
     "claims_unipinrec_movielens": slates,
+    "claims_unipinrec_movielens_rankers": slates,
     "claims_unipinrec_truth": truth,
     "throughput": throughput,
     "latency": latency,
