@@ -53,8 +53,10 @@ def _training(runs: dict[str, list[Any]]) -> str:
 def slates(found: dict[str, Any]) -> str:
     """How slates are ordered: the arms of UniPinRec and the rankers."""
     table = found["slates"]
+    trained = {row["name"] for row in table["results"]} & set(found["arms"])
+    beside = ": arms" if len(trained) == len(table["results"]) else ": rankers" if trained == {"joint"} else ""
     lines = [
-        f"## Order inside slates, {found['data']['dataset']}",
+        f"## Order inside slates, {found['data']['dataset']}{beside}",
         "",
         f"{len(found['seeds'])} seeds; commit `{found['commit']}`. {found['split']}",
         "",
