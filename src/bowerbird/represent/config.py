@@ -71,7 +71,7 @@ class OmniSageConfig(Optimisation):
 
     Lists:
         votes: weight of the items of a history, each of which votes for what lies near it, beside the user vector; 0
-            for the user vector alone, as in the paper. Lists of ``evaluate`` only; vectors stay what they are.
+            for the user vector alone, as in the paper. Lists of validation and ``evaluate`` only, not vectors.
         vote_sharpness: how much more the nearest items of a history count than the others.
         list_votes: weight of the lists near the user vector, each of which votes for what it holds; likewise.
         list_sharpness: how much more the nearest lists count than the others.
