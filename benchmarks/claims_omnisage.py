@@ -141,6 +141,7 @@ def run(
     tests: dict[str, Callable[[], list[dict]]] = {
         "floors": lambda: floor_rows(warm, "warm", tables, floors, quick=quick)
         + (floor_rows(cold, "cold", tables, floors, quick=quick) if cold is not None else []),
+        "votes": lambda: vote_rows(warm, tables),
         "A1": graph_helps_pairs,
         "A2": lambda: users("A2", "the graph helps users", "x1.55", "base", "no graph"),
         "A3": lambda: pairs("A3 pairs", "the second relation adds", "x1.15", "base", "no links")
@@ -190,11 +191,7 @@ def floor_rows(
         seeds=bench.seeds, on_progress=print,
     )  # fmt: skip
     base = bench.arms["base"]
-    beside = {"OmniSage": base}
-    if base.votes and base.list_votes:
-        beside["OmniSage without the votes of lists"] = replace(base, list_votes=0.0)
-    if base.votes or base.list_votes:
-        beside["OmniSage, user vector alone"] = replace(base, votes=0.0, list_votes=0.0)
+    ours = [OmniSageRecommender(o, votes_of=base) for o in bench.models("base")]
     found: list[dict] = []
     cold = bench.cold_cases() if kind == "cold" else None
     settings = [("all items ranked", bench.cases)] + (
@@ -207,10 +204,7 @@ def floor_rows(
                 return bench.cold(scorers, cases)  # type: ignore[arg-type]
             return bench.lists(scorers, cases)  # type: ignore[arg-type]
 
-        values = {
-            name: measure([OmniSageRecommender(o, votes_of=settings) for o in bench.models("base")])
-            for name, settings in beside.items()
-        }
+        values = {"OmniSage": measure(ours)}
         for name in dict.fromkeys(b.name for b in fitted):
             values[name] = measure([b for b in fitted if b.name == name])
         tables[f"{kind}, {where}"] = {name: v.interval().to_dict() for name, v in values.items()}
@@ -222,6 +216,29 @@ def floor_rows(
                 )  # fmt: skip
     tables[f"{kind}, tuning"] = [t.to_dict() for t in log]
     return found
+
+
+def vote_rows(bench: Bench, tables: dict[str, object]) -> list[dict]:
+    """What the votes of lists and those of items are worth in the lists of the recipe."""
+    base = bench.arms["base"]
+    settings = {
+        "OmniSage": base,
+        "without the votes of lists": replace(base, list_votes=0.0),
+        "user vector alone": replace(base, votes=0.0, list_votes=0.0),
+    }
+    values = {
+        name: bench.lists([OmniSageRecommender(o, votes_of=each) for o in bench.models("base")], bench.cases)
+        for name, each in settings.items()
+    }
+    tables["warm, all items ranked, votes"] = {name: v.interval().to_dict() for name, v in values.items()}
+    return [
+        _row(f"votes {id}", f"votes of {whose} help (ours)", "not in the paper",
+             f"users: recall@20, {name} against {other}", values[name].over(values[other]))
+        for id, whose, name, other in (
+            ("lists", "near lists", "OmniSage", "without the votes of lists"),
+            ("items", "the items of a history", "without the votes of lists", "user vector alone"),
+        )
+    ]  # fmt: skip
 
 
 def chunk_rows(tables: dict[str, object], *, quick: bool) -> list[dict]:

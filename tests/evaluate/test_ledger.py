@@ -49,13 +49,6 @@ def test_the_page_depends_on_the_rows_only(tmp_path):
     assert ledger_text(gather_claims(tmp_path)) == first
 
 
-def test_what_two_files_say_alike_stands_once(tmp_path):
-    write_claims(tmp_path / "one.json", [claim("P1"), claim("P2")])
-    write_claims(tmp_path / "two.json", [claim("P2"), claim("P1", result="+2.0 %")])
-    found = [(row.id, row.result, row.source) for row in gather_claims(tmp_path)]
-    assert found == [("P1", "+1.0 %", "one.json"), ("P1", "+2.0 %", "two.json"), ("P2", "+1.0 %", "one.json")]
-
-
 def test_a_bar_or_a_line_break_in_a_cell_does_not_break_the_table(tmp_path):
     line = next(
         line for line in ledger_text([claim(result="a | b\nc")]).splitlines() if line.startswith("| P1")

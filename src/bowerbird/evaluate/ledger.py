@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -71,23 +71,20 @@ def write_claims(path: str | Path, claims: Sequence[Claim], facts: Mapping[str, 
 
 
 def gather_claims(folder: str | Path) -> list[Claim]:
-    """All rows of the JSON files of a folder, by paper and id; what two files say alike stands once, from the first.
-    Files without `claims` are skipped.
+    """All rows of the JSON files of a folder, by paper and id. Files without `claims` are skipped.
 
     Raises:
         LedgerError: a file is not JSON, or a row lacks a field, has an unknown one or an unknown status.
     """
-    found: dict[Claim, Claim] = {}
+    found: list[Claim] = []
     for path in sorted(Path(folder).glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise LedgerError(f"{path} is not readable JSON ({error})") from None
         rows = content.get("claims") if isinstance(content, dict) else None
-        for number, row in enumerate(rows or [], start=1):
-            claim = _claim(row, path, number)
-            found.setdefault(replace(claim, source=""), claim)
-    return sorted(found.values(), key=lambda claim: (claim.paper, _natural(claim.id), claim.source))
+        found += [_claim(row, path, number) for number, row in enumerate(rows or [], start=1)]
+    return sorted(found, key=lambda claim: (claim.paper, _natural(claim.id), claim.source))
 
 
 def ledger_text(claims: Iterable[Claim]) -> str:
