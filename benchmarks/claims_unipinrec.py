@@ -37,6 +37,7 @@ from bowerbird.recommend.ranking.value import default_values, reranked
 from bowerbird.recommend.retrieval.recommender import PinRecRecommender
 from bowerbird.tables.store import Store
 from bowerbird.tables.view import Split, time_split
+from evidence.places import place_of
 from evidence.rows import claim, ledger_row
 from results import write
 
@@ -99,11 +100,10 @@ class Bench:
         return self._models[arm]
 
     def _fitted(self, arm: str, seed: int) -> OpenUniPinRec:
-        place = self.folder / f"{arm.replace(' ', '-').replace(',', '')}-{seed}"
-        config = self.arms[arm]
+        config, place = self.arms[arm], self._place(arm, seed)
         if config.start_from:
             self.models(config.start_from)
-            config = replace(config, start_from=str(self.folder / f"{config.start_from}-{seed}"))
+            config = replace(config, start_from=str(self._place(config.start_from, seed)))
         if not (place / "artifact.json").exists():
             started = time.perf_counter()
             run = Run(seed=seed, quiet=True)
@@ -114,6 +114,9 @@ class Bench:
         best = f"best {training['best']:.4f} at step {training['best_step']}"
         print(f"{arm} seed {seed}: {training['seconds']:.0f} s, {best}", flush=True)
         return OpenUniPinRec.open(artifact, self.split.test)
+
+    def _place(self, arm: str, seed: int) -> Path:
+        return place_of(self.folder, arm, asdict(self.arms[arm]), seed)
 
     def recall(self, arm: str) -> Estimate:
         """Recall@10 of the next event."""

@@ -5,12 +5,9 @@ Shapes: I items, Q queries, P pairs, D dimension, C cases, K candidates.
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +27,7 @@ from bowerbird.represent.learner import OmniSageLearner
 from bowerbird.represent.measuring.cold import Among, cold_cases
 from bowerbird.represent.measuring.pairs import Pairs, model_scores, new_pairs, pair_hits
 from bowerbird.tables.view import Split
+from evidence.places import digest, place_of
 
 K, PAIRS_K, FIRST = 20, 10, 3
 _GRAPH = (
@@ -82,12 +80,11 @@ class Bench:
         return OpenOmniSage.open(Artifact.load(place), view, folder=self._world_folder(config, early))
 
     def _place(self, arm: str, seed: int, early: bool) -> Path:
-        config = {k: v for k, v in asdict(self.arms[arm]).items() if k not in _LISTS}
-        told = _digest(config)  # a model never answers for other settings
-        return self.folder / f"{re.sub('[^a-z0-9.]+', '-', arm)}-{told}-{'early-' if early else ''}{seed}"
+        settings = {k: v for k, v in asdict(self.arms[arm]).items() if k not in _LISTS}
+        return place_of(self.folder, arm, settings, f"early-{seed}" if early else seed)
 
     def _world_folder(self, config: OmniSageConfig, early: bool) -> Path:
-        told = _digest({name: getattr(config, name) for name in _GRAPH})
+        told = digest({name: getattr(config, name) for name in _GRAPH})
         return self.folder / "worlds" / f"{'early' if early else 'late'}-{told}"
 
     # --- questions -----------------------------------------------------------------------------------------------
@@ -144,10 +141,6 @@ class Bench:
             found.append(_ranker_hits(before, after, learnt_on, self.cases, seed))
         case = np.repeat(np.arange(len(self.cases)), np.diff(self.cases.target_offsets))
         return _estimate(self.cases.user[case], found)
-
-
-def _digest(values: dict[str, object]) -> str:
-    return sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
 def _estimate(unit: np.ndarray, hits: Sequence[np.ndarray]) -> Estimate:
