@@ -4,6 +4,7 @@
 items as vectors · ``losses`` sampled softmax and its probabilities · ``heads`` from a hidden state to an answer.
 """
 
+from bowerbird.nn.backbone.attention import AttentionKernel, check_kernel
 from bowerbird.nn.backbone.decoder import Decoder, DecoderConfig, candidate_mask
 from bowerbird.nn.backbone.kv_cache import KVCache
 from bowerbird.nn.features.hashing import HashEmbedding
@@ -12,6 +13,7 @@ from bowerbird.nn.features.phrases import PhraseEmbedder
 from bowerbird.nn.features.text import encode_text
 from bowerbird.nn.features.time import TimeEncoder
 from bowerbird.nn.heads import ActionHeads, OutcomeHead
+from bowerbird.nn.linear import Linear
 from bowerbird.nn.losses.frequency import CountMinSketch, ExactCounter, FrequencyCounter, frequency_counter
 from bowerbird.nn.losses.sampled_softmax import (
     Draw,
@@ -24,6 +26,7 @@ from bowerbird.nn.losses.scale import LogitScale
 
 __all__ = [
     "ActionHeads",
+    "AttentionKernel",
     "CountMinSketch",
     "Decoder",
     "DecoderConfig",
@@ -35,12 +38,14 @@ __all__ = [
     "ItemFeatureSpec",
     "ItemFeatures",
     "KVCache",
+    "Linear",
     "LogitScale",
     "Negatives",
     "OutcomeHead",
     "PhraseEmbedder",
     "TimeEncoder",
     "candidate_mask",
+    "check_kernel",
     "draw_negatives",
     "encode_text",
     "frequency_counter",

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bowerbird.nn.linear import Linear
+
 
 class OutcomeHead(nn.Module):
     """unit(W (g * h) + MLP([h; action; surface; offset])), with g = 1 + a learned vector per condition.
@@ -39,12 +41,12 @@ class OutcomeHead(nn.Module):
         residual: bool = True,
     ) -> None:
         super().__init__()
-        self.hidden = nn.Linear(width, width)
+        self.hidden = Linear(width, width)
         self.action = _condition(actions, width)
         self.surface = _condition(surfaces, width)
         self.offset = _condition(offsets, width)
-        self.out = nn.Linear(width, dim)
-        self.skip = nn.Linear(width, dim, bias=False) if residual else None
+        self.out = Linear(width, dim)
+        self.skip = Linear(width, dim, bias=False) if residual else None
         if self.skip is not None:
             # a model that starts by predicting "like the last item" learns faster and overfits far less
             nn.init.eye_(self.skip.weight)
@@ -87,13 +89,13 @@ class ActionHeads(nn.Module):
     def __init__(self, width: int, actions: int) -> None:
         super().__init__()
         self.actions, self.inner = actions, width // 2
-        self.hidden = nn.Linear(width, actions * self.inner)
+        self.hidden = Linear(width, actions * self.inner)
         self.weight = nn.Parameter(torch.randn(actions, self.inner) * 0.02)
         self.bias = nn.Parameter(torch.zeros(actions))
 
     def forward(self, h_RD: Tensor) -> Tensor:
         """Logits (..., C)."""
-        hidden = F.gelu(self.hidden(h_RD)).unflatten(-1, (self.actions, self.inner))
+        hidden = self.hidden.gelu(h_RD).unflatten(-1, (self.actions, self.inner))
         return (hidden * self.weight).sum(dim=-1) + self.bias
 
 

@@ -24,6 +24,7 @@ from bowerbird.nn import (
     ItemFeatures,
     ItemFeatureSpec,
     KVCache,
+    Linear,
     LogitScale,
     Negatives,
     OutcomeHead,
@@ -132,7 +133,7 @@ class PinRec(nn.Module):
         token_width = config.item_dim + (_TIME_WIDTH if self.time is not None else 0)
         self.surface = _codes(surfaces, token_width) if config.use_surface else None
         self.action = self._action_input(actions, token_width)
-        self.project = nn.Linear(token_width + (ACTION_WIDTH if self.appends_action else 0), config.width)
+        self.project = Linear(token_width + (ACTION_WIDTH if self.appends_action else 0), config.width)
         with (
             torch.no_grad()
         ):  # the item vector passes through unchanged at first (see OutcomeHead's linear path)

@@ -15,17 +15,22 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask
 
 from bowerbird.nn.backbone.attention import (
+    AttentionKernel,
     Packing,
     appended_attention,
     candidate_attention,
+    candidate_blocks,
     causal_attention,
+    check_kernel,
+    wants_flex,
     without_padding,
 )
 from bowerbird.nn.backbone.dropout import dropout
 from bowerbird.nn.backbone.kv_cache import KVCache
+from bowerbird.nn.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,11 @@ class Block(nn.Module):
         self.heads = config.heads
         self.dropout = config.dropout
         self.attention_norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
         self.feedforward_norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
+        self.up = Linear(width, hidden)
+        self.down = Linear(hidden, width)
 
     def project(self, x: Tensor, packing: Packing | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, H, N, Dh) of normalised inputs (B, N, D), or (T, D) where packed."""
@@ -93,7 +98,7 @@ class Block(nn.Module):
     def add(self, x: Tensor, attended: Tensor) -> Tensor:
         """As :meth:`finish`, for attention outputs that have the shape of ``x`` already."""
         x = x + self._drop(self.out(attended))
-        hidden = F.gelu(self.up(self.feedforward_norm(x)))
+        hidden = self.up.gelu(self.feedforward_norm(x))
         return x + self._drop(self.down(hidden))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -101,11 +106,16 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """See the module docstring. All three ways of computing agree within 1e-5 in float32."""
+    """See the module docstring. All three ways of computing agree within 1e-5 in float32, by either kernel.
 
-    def __init__(self, config: DecoderConfig) -> None:
+    Args:
+        config: its shape.
+        attention: how candidates attend; a matter of the machine, not of the model, so no part of ``config``.
+    """
+
+    def __init__(self, config: DecoderConfig, attention: AttentionKernel = "auto") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.attention = config, check_kernel(attention)
         self.positions = nn.Embedding(config.max_positions, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
@@ -145,6 +155,7 @@ class Decoder(nn.Module):
         if candidate_lengths_B is None:
             candidate_lengths_B = torch.full_like(lengths_B, k)
         past, new = Packing.of(lengths_B, n), Packing.of(candidate_lengths_B, k)
+        blocks = self.blocks_of(seen_BX, n, k)
         tokens = len(past.index_T)
         x = torch.cat(
             [past.pack(x_BND + self.positions.weight[:n]), new.pack(candidates_BKD + self.positions(seen_BX))]
@@ -154,7 +165,7 @@ class Decoder(nn.Module):
             q, key, value = block.split(past.unpack(qkv[:tokens]))
             candidate_q, own_key, own_value = block.split(new.unpack(qkv[tokens:]))
             read = causal_attention(q, key, value)
-            scored = candidate_attention(candidate_q, own_key, own_value, key, value, seen_BX)
+            scored = candidate_attention(candidate_q, own_key, own_value, key, value, seen_BX, blocks)
             attended = [
                 past.pack(read.transpose(1, 2).flatten(2)),
                 new.pack(scored.transpose(1, 2).flatten(2)),
@@ -206,15 +217,26 @@ class Decoder(nn.Module):
         cache.lengths_B = cache.lengths_B + s
         return self.norm(x)
 
-    def score(self, x_BKD: Tensor, cache: KVCache) -> Tensor:
-        """Candidates against a cached history: h (B, K, D). The cache is left as it was."""
-        used = int(cache.lengths_B.max()) if len(x_BKD) else 0
+    def score(
+        self, x_BKD: Tensor, cache: KVCache, *, used: int | None = None, blocks: BlockMask | None = None
+    ) -> Tensor:
+        """Candidates against a cached history: h (B, K, D). The cache is left as it was.
+
+        Args:
+            x_BKD: candidate vectors.
+            cache: the histories.
+            used: slots to read, at least the longest length; found out when left out, for which an accelerator waits.
+            blocks: what :meth:`blocks_of` gives for ``used`` slots, where the same pattern is scored many times.
+        """
+        if used is None:
+            used = int(cache.lengths_B.max()) if len(x_BKD) else 0
         self._check(used + 1)
-        x = x_BKD + self.positions(cache.lengths_B)[:, None]
+        x, seen_B1 = x_BKD + self.positions(cache.lengths_B)[:, None], cache.lengths_B[:, None]
+        blocks = blocks or self.blocks_of(seen_B1, used, x.shape[1])
         for layer, block in enumerate(self._blocks()):
             q, key, value = block.project(x)
             keys, values = cache.read(layer, used, q.dtype)
-            x = block.finish(x, candidate_attention(q, key, value, keys, values, cache.lengths_B[:, None]))
+            x = block.finish(x, candidate_attention(q, key, value, keys, values, seen_B1, blocks))
         return self.norm(x)
 
     def _causal(self, x_BND: Tensor, lengths_B: Tensor, cache: KVCache | None = None) -> Tensor:
@@ -232,6 +254,15 @@ class Decoder(nn.Module):
             x = block.finish(x, causal_attention(q, key, value), packing)
         h = self.norm(x)
         return packing.unpack(h) if packing is not None else without_padding(h, lengths_B)
+
+    def blocks_of(self, seen_BX: Tensor, n: int, k: int) -> BlockMask | None:
+        """The pattern of K candidates after N slots where FlexAttention is to compute it, otherwise None.
+
+        Args:
+            seen_BX: int64, slots each candidate sees: (B, K), or (B, 1).
+        """
+        flex = wants_flex(self.attention, seen_BX.device, self.config.width // self.config.heads)
+        return candidate_blocks(seen_BX, n, k) if flex and seen_BX.numel() and k else None
 
     def _blocks(self) -> list[Block]:
         return list(self.blocks)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+from bowerbird.nn import AttentionKernel
 from bowerbird.recommend.config import PinRecConfig
 
 
@@ -34,6 +35,8 @@ class UniPinRecConfig(PinRecConfig):
             an equal number of tokens ``history_length`` is half.
         start_from: folder of a fitted artifact whose weights training starts from; empty = from scratch.
         freeze_items: keep the item embedder as it is (with ``start_from``: an index made from it stays valid).
+        attention: how candidates attend: ``sdpa``, ``flex`` (FlexAttention, for accelerators), or ``auto`` for the one
+            that suits the device. Both give the same numbers.
     """
 
     outcome_conditioning: bool = True
@@ -53,6 +56,7 @@ class UniPinRecConfig(PinRecConfig):
     interleave: bool = False
     start_from: str = ""
     freeze_items: bool = False
+    attention: AttentionKernel = "auto"
 
     def retrieval_only(self) -> Self:
         """PinRec with the same input: nothing is masked, nothing is ranked."""

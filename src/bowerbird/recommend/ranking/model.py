@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bowerbird.learn.processes import gather_with_gradient
-from bowerbird.nn import ActionHeads, ItemFeatures, ItemFeatureSpec
+from bowerbird.nn import ActionHeads, ItemFeatures, ItemFeatureSpec, Linear, check_kernel
 from bowerbird.recommend.examples import Tokens
 from bowerbird.recommend.inputs.trends import DenseTrends
 from bowerbird.recommend.model import ACTION_WIDTH, Encoded, Loss, PinRec
@@ -42,7 +42,7 @@ class ActionBits(nn.Module):
     def __init__(self, actions: int, width: int) -> None:
         super().__init__()
         self.actions = actions
-        self.dense = nn.Linear(actions + 1, width)
+        self.dense = Linear(actions + 1, width)
 
     def forward(self, deeds_BN: Tensor) -> Tensor:
         """(B, N, width) of int64 masks over the store's actions, or ``MASK``."""
@@ -80,7 +80,7 @@ class CountHeads(nn.Module):
 
     def __init__(self, counts: int, width: int, actions: int) -> None:
         super().__init__()
-        self.direct = nn.Linear(counts, actions, bias=False)
+        self.direct = Linear(counts, actions, bias=False)
         self.heads = ActionHeads(counts + width, actions)
         with torch.no_grad():
             # log-odds of the item's own rates are where learning starts from
@@ -120,6 +120,7 @@ class UniPinRec(PinRec):
             texts=texts,
         )  # fmt: skip
         self.uni = config
+        self.decoder.attention = check_kernel(config.attention)
         # heads see the products of what retrieval would ask for and the item, as HSTU's ranking head does
         self.reads_affinity = config.affinity and config.retrieve
         self.heads = ActionHeads(config.width + config.item_dim * self.reads_affinity, store_actions)
@@ -140,7 +141,7 @@ class UniPinRec(PinRec):
             self.matches = HistoryMatches(bags, store_actions)
             self.count_heads = CountHeads(1 + store_actions + self.matches.width, config.width, store_actions)
         self.register_buffer("outcomes", torch.tensor(list(outcomes)), persistent=False)
-        self.action_token = nn.Linear(ACTION_WIDTH, config.width) if config.interleave else None
+        self.action_token = Linear(ACTION_WIDTH, config.width) if config.interleave else None
         self.register_buffer("action_weight", torch.ones(store_actions))
 
     def _action_input(self, actions: int, token_width: int) -> nn.Module | None:

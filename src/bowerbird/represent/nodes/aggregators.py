@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bowerbird.nn import Linear
+
 
 class EncoderLayer(nn.Module):
     """One pre-norm layer of full attention with a padding mask.
@@ -21,9 +23,9 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.heads = heads
         self.attention_norm, self.feedforward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, feedforward * width), nn.Linear(feedforward * width, width)
+        self.query, self.key_value = Linear(width, width), Linear(width, 2 * width)
+        self.out = Linear(width, width)
+        self.up, self.down = Linear(width, feedforward * width), Linear(feedforward * width, width)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x_BLd: Tensor, mask_BL: Tensor, readers: int | None = None) -> Tensor:
@@ -37,7 +39,7 @@ class EncoderLayer(nn.Module):
         k, v = (self._split(part) for part in self.key_value(normed).chunk(2, dim=-1))
         read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_BL[:, None, None, :])
         x = x + self.drop(self.out(read.transpose(1, 2).flatten(2)))
-        return x + self.drop(self.down(F.gelu(self.up(self.feedforward_norm(x)))))
+        return x + self.drop(self.down(self.up.gelu(self.feedforward_norm(x))))
 
     def _split(self, x_BLd: Tensor) -> Tensor:
         return x_BLd.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -68,7 +70,7 @@ class MeanAggregator(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.out = nn.Linear(2 * width, width)
+        self.out = Linear(2 * width, width)
 
     def forward(self, own_BSd: Tensor, near_BTd: Tensor, score_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """See :meth:`TransformerAggregator.forward`."""
@@ -81,7 +83,7 @@ class ImportancePooling(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.near, self.out = nn.Linear(width, width), nn.Linear(2 * width, width)
+        self.near, self.out = Linear(width, width), Linear(2 * width, width)
 
     def forward(self, own_BSd: Tensor, near_BTd: Tensor, score_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """See :meth:`TransformerAggregator.forward`."""
@@ -95,7 +97,7 @@ class MaxPooling(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.near, self.out = nn.Linear(width, width), nn.Linear(2 * width, width)
+        self.near, self.out = Linear(width, width), Linear(2 * width, width)
 
     def forward(self, own_BSd: Tensor, near_BTd: Tensor, score_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """See :meth:`TransformerAggregator.forward`."""
@@ -110,10 +112,10 @@ class GraphAttention(nn.Module):
     def __init__(self, width: int, *, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.lift = nn.Linear(width, width, bias=False)
+        self.lift = Linear(width, width, bias=False)
         self.target = nn.Parameter(torch.randn(heads, width // heads) * 0.1)
         self.source = nn.Parameter(torch.randn(heads, width // heads) * 0.1)
-        self.skip = nn.Linear(width, width)
+        self.skip = Linear(width, width)
 
     def forward(self, own_BSd: Tensor, near_BTd: Tensor, score_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """See :meth:`TransformerAggregator.forward`."""

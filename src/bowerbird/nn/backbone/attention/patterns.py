@@ -10,6 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask
+
+from bowerbird.nn.backbone.attention.flex import flex_candidates
 
 _MATMUL_UP_TO = 512
 # what scaled_dot_product_attention calls on a CPU; asked directly because it also gives the log-sum-exp
@@ -41,6 +44,7 @@ def candidate_attention(
     past_k_BHND: Tensor,
     past_v_BHND: Tensor,
     seen_BX: Tensor,
+    blocks: BlockMask | None = None,
 ) -> Tensor:
     """Each candidate sees the first tokens of its row's history and itself, never another candidate; (B, H, K, Dh).
 
@@ -49,7 +53,10 @@ def candidate_attention(
 
     Args:
         seen_BX: int64, history tokens a candidate sees: (B, K), or (B, 1) where all of a row see as many.
+        blocks: the same as :func:`candidate_blocks` gives it; the answer then comes from FlexAttention.
     """
+    if blocks is not None:
+        return flex_candidates(q_BHKD, k_BHKD, v_BHKD, past_k_BHND, past_v_BHND, blocks)
     plain = q_BHKD.device.type == "cpu" and q_BHKD.dtype == torch.float32
     if plain and _FUSED is not None and not torch.is_grad_enabled():
         return _candidates_fused(q_BHKD, k_BHKD, v_BHKD, past_k_BHND, past_v_BHND, seen_BX)

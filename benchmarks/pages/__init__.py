@@ -1,0 +1,1 @@
+"""Sections of the results page, each from one result file."""
