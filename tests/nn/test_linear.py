@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -65,6 +68,34 @@ def test_it_follows_its_weights_and_other_types() -> None:
             assert ours(x).dtype == torch.bfloat16
         low, their_low = ours.to(torch.bfloat16), theirs.to(torch.bfloat16)
         torch.testing.assert_close(low(x.bfloat16()), their_low(x.bfloat16()), atol=0, rtol=0)
+
+
+def test_a_copy_of_the_layer_is_a_layer_of_its_own() -> None:
+    ours, _ = layer()
+    x = torch.randn(20, 64)
+    with torch.no_grad():
+        before = ours(x)
+        twin = copy.deepcopy(ours)
+        thawed = pickle.loads(pickle.dumps(ours))
+        ours.weight.zero_()
+        for other in (twin, thawed):
+            torch.testing.assert_close(other(x), before, atol=0, rtol=0)
+            assert other.state_dict().keys() == {"weight", "bias"}
+        torch.testing.assert_close(ours(x), ours.bias.expand(20, -1), atol=0, rtol=0)
+
+
+def test_weights_put_in_another_place_are_seen() -> None:
+    ours, theirs = layer()
+    x = torch.randn(20, 64)
+    for _ in range(5):
+        with torch.no_grad():
+            ours(x)
+            fresh = torch.randn_like(ours.weight)
+            ours.weight.data, theirs.weight.data = fresh, fresh.clone()
+            torch.testing.assert_close(ours(x), theirs(x), atol=1e-5, rtol=1e-5)
+    with torch.inference_mode():
+        born, _ = layer()
+        torch.testing.assert_close(born(x), F.linear(x, born.weight, born.bias), atol=1e-5, rtol=1e-5)
 
 
 def test_the_choice_is_made_by_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
