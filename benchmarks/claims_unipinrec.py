@@ -247,6 +247,7 @@ def main() -> None:
     )
     parser.add_argument("--rankers", nargs="*", choices=sorted(RANKERS), default=list(RANKERS), help="for U11")
     parser.add_argument("--name", default="claims_unipinrec_simulated", help="name of the result")
+    parser.add_argument("--on", default="", help="what the ledger calls the data; by recipe when left out")
     options = parser.parse_args()
     store = Store.open(options.store)
     split = time_split(store)
@@ -259,7 +260,7 @@ def main() -> None:
     write(
         options.name, store, seeds=list(bench.seeds), split=split.description, config=joint,
         arms={name: _changes(config, joint) for name, config in bench.arms.items()},
-        seconds=bench.seconds, claims=[ledger_row(row, DATA[options.recipe]) for row in rows], details=rows, **tables,
+        seconds=bench.seconds, claims=[ledger_row(row, options.on or DATA[options.recipe]) for row in rows], details=rows, **tables,
     )  # fmt: skip
     for row in rows:
         print(row["id"], row["status"], row["ratio"])

@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", choices=sorted(ARMS), default=list(ARMS))
     parser.add_argument("--rankers", nargs="*", choices=sorted(RANKERS), default=list(RANKERS))
     parser.add_argument("--name", default="claims_unipinrec_truth", help="name of the result")
+    parser.add_argument("--on", default="simulated platform", help="what the ledger calls the data")
     options = parser.parse_args()
     store = Store.open(options.store)
     split, joint = time_split(store), recipes.unified_simulated()
@@ -168,7 +169,7 @@ def main() -> None:
     rows, tables = run(bench, store, options.rankers, options.arms)
     write(
         options.name, store, seeds=list(bench.seeds), split=split.description, config=joint,
-        claims=[ledger_row(row) for row in rows], details=rows, **tables,
+        claims=[ledger_row(row, options.on) for row in rows], details=rows, **tables,
     )  # fmt: skip
     for row in rows:
         print(row["id"], row["status"], row["ratio"])
