@@ -260,7 +260,8 @@ def main() -> None:
     write(
         options.name, store, seeds=list(bench.seeds), split=split.description, config=joint,
         arms={name: _changes(config, joint) for name, config in bench.arms.items()},
-        seconds=bench.seconds, claims=[ledger_row(row, options.on or DATA[options.recipe]) for row in rows], details=rows, **tables,
+        seconds=bench.seconds, claims=[ledger_row(row, options.on or DATA[options.recipe]) for row in rows],
+        details=rows, **tables,
     )  # fmt: skip
     for row in rows:
         print(row["id"], row["status"], row["ratio"])
