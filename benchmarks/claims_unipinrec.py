@@ -157,7 +157,11 @@ def run(
             _row("U1", "joint retrieval is as good as retrieval alone", "+0.2 %", "recall@10, parity within 2 %",
                  bench.recall("joint").over(bench.recall("retrieval")), parity=True)
         ],
-        "U2": lambda: _against(table, action, "U2", "joint ranking beats ranking alone", "higher", "ranking"),
+        "U2": lambda: [
+            row for each in (action, *(name for name in positive if name != action)) for row in _against(
+                table, each, "U2" if each == action else f"U2 {each}", "joint ranking beats ranking alone", "higher",
+                "ranking")
+        ],
         "U2b": lambda: [
             _row(f"U2b {metric}", "joint beats ranking alone, heads on hidden states only", "higher",
                  f"{metric} of {action}, joint against ranking only, both without counts and affinity",
