@@ -51,26 +51,28 @@ class Linear(nn.Linear):
 
     def _ready(self) -> Tensor:
         """The weights in oneDNN's order."""
-        weight = self.weight.detach()
+        weight, kept = self.weight, self._copy
         if weight.is_inference():  # nothing says whether such a tensor has changed
             return weight
-        kept = self._copy
         # a kept view holds on to its memory, so equal addresses are the same weights
-        if kept is None or kept[0].data_ptr() != weight.data_ptr() or kept[1] != weight._version:
-            ready = torch.ops.mkldnn._reorder_linear_weight(weight, _USUAL_ROWS)
-            kept = self._copy = (weight, weight._version, ready)
+        if kept is None or kept[1] != weight._version or kept[0].data_ptr() != weight.data_ptr():
+            still = weight.detach()
+            ready = torch.ops.mkldnn._reorder_linear_weight(still, _USUAL_ROWS)
+            kept = self._copy = (still, weight._version, ready)
         return kept[2]
 
     def _by_onednn(self, x: Tensor) -> bool:
+        # asked at every product of a request: what rules most of them out comes first
         return (
-            not torch.is_grad_enabled()
+            x.numel() >= _ROWS * self.in_features
+            and self.in_features * self.out_features >= _WEIGHTS
+            and not torch.is_grad_enabled()
+            and x.dtype is torch.float32
+            and onednn_is_faster()
             and x.device.type == "cpu"
-            and x.dtype == self.weight.dtype == torch.float32
-            and x.numel() >= _ROWS * self.in_features
-            and self.weight.numel() >= _WEIGHTS
+            and self.weight.dtype is torch.float32
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
-            and onednn_is_faster()
         )
 
 
