@@ -10,10 +10,13 @@ All figures are ratios of arms that take turns in one run.
 - Second request: the encode time of a user's first request against that of the next, after 0, 1 and 5 new events.
   Target 5 x.
 
-Weights are untrained: what is timed does not depend on them, see ``serving/world.py``.
-Results go to ``docs/results/serving_cost.json``.
+Weights are untrained: what is timed does not depend on them, see ``serving/world.py``. The faster the products, the
+smaller these ratios: what is saved is products, and the rest of a request stays. So the library's choice of products
+(oneDNN's on AMD processors) and PyTorch's own are measured each.
+Results go to ``docs/results/serving_cost.json`` and ``docs/results/serving_cost_mkl.json``.
 
     python benchmarks/cost.py
+    python benchmarks/cost.py --mkl
     python benchmarks/cost.py --quick
 """
 
@@ -31,12 +34,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     import torch
     from threadpoolctl import threadpool_limits
 
+    from bowerbird.nn import linear
     from serving import arms, passes
     from serving.world import config_of, make_store, untrained
 
+    if options.mkl:
+        linear.onednn_is_faster = lambda: False
     torch.set_num_threads(options.threads)
     before = os.getloadavg()[0]
-    out: dict[str, Any] = {"ranking_pass": []}
+    out: dict[str, Any] = {"products": "oneDNN" if linear.onednn_is_faster() else "MKL", "ranking_pass": []}
     with (
         threadpool_limits(limits=options.threads),
         tempfile.TemporaryDirectory(prefix="bowerbird-cost-") as made,
@@ -110,8 +116,8 @@ def claims(found: dict[str, Any]) -> list[dict[str, str]]:
                 _row(
                     f"U7 {row['name'].removeprefix('paper, ')}",
                     "ranking against the cached history costs k of n + k tokens", "2.38 to 2.51 (GPU)",
-                    f"n = 992, k = 656, 12 layers, {row['name']}: dense pass over cached pass, largest difference of "
-                    f"scores {row['largest_difference']:.0e}", row["ratio"], row["target"],
+                    f"n = 992, k = 656, 12 layers, {row['name']}, {found['products']}: dense pass over cached "
+                    f"pass, largest difference of scores {row['largest_difference']:.0e}", row["ratio"], row["target"],
                 )
             )  # fmt: skip
     for batches, arms in found["engine"].items():
@@ -120,8 +126,8 @@ def claims(found: dict[str, Any]) -> list[dict[str, str]]:
             _row(
                 f"U8 {batches}", "one model served once per user beats two models",
                 "+63.6 % requests/s, -11.1 % latency",
-                f"requests/s through the engine, {batches}: one model with shared keys and values over two models; "
-                f"p50 x {against['p50']:.2f}, p99 x {against['p99']:.2f}", against["requests_per_second"], 1.6,
+                f"requests/s through the engine, {batches}, {found['products']}: one model with shared keys and "
+                f"values over two models; p50 x {against['p50']:.2f}, p99 x {against['p99']:.2f}", against["requests_per_second"], 1.6,
             )
         )  # fmt: skip
     return rows
@@ -156,6 +162,7 @@ def options_of(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--block", type=int, default=32, help="requests of an arm in a round")
     parser.add_argument("--second", type=int, default=40, help="users whose second request is timed")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of torch and BLAS")
+    parser.add_argument("--mkl", action="store_true", help="PyTorch's own products, on every processor")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--print", action="store_true", help="print the figures instead of writing the file")
     parser.add_argument("--quick", action="store_true", help="few rounds, a small catalogue; prints only")
@@ -183,7 +190,7 @@ def main() -> None:
     from serving.world import config_of
 
     path = write(
-        "serving_cost", None, config=config_of(options.size), seed=options.seed,
+        "serving_cost_mkl" if options.mkl else "serving_cost", None, config=config_of(options.size), seed=options.seed,
         protocol=(
             "Arms take turns in every round, each time in another order; a ratio is that of one round, its median and "
             "quartiles over the rounds. p50 and p99 are over all requests of an arm. requests_per_cpu_second is the "

@@ -38,6 +38,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "latency": serving.latency,
     "ingest": serving.ingest,
     "serving_cost": serving.cost,
+    "serving_cost_mkl": serving.cost,
     "ladder_cuda": serving.ladder,
     "ladder_cpu": serving.ladder,
     "load_100000": serving.load,

@@ -49,7 +49,7 @@ def cost(found: dict[str, Any]) -> str:
     """What reading a history once saves."""
     machine = found["machine"]
     lines = [
-        "## One encoding for retrieval and ranking",
+        f"## One encoding for retrieval and ranking, products by {found.get('products', 'MKL')}",
         "",
         f"{machine['cores']} cores, {machine['threads']} threads; commit `{found['commit']}`. {found['protocol']}",
         "",
