@@ -127,7 +127,8 @@ def claims(found: dict[str, Any]) -> list[dict[str, str]]:
                 f"U8 {batches}", "one model served once per user beats two models",
                 "+63.6 % requests/s, -11.1 % latency",
                 f"requests/s through the engine, {batches}, {found['products']}: one model with shared keys and "
-                f"values over two models; p50 x {against['p50']:.2f}, p99 x {against['p99']:.2f}", against["requests_per_second"], 1.6,
+                f"values over two models; p50 x {against['p50']:.2f}, p99 x {against['p99']:.2f}",
+                against["requests_per_second"], 1.6,
             )
         )  # fmt: skip
     return rows
