@@ -5,8 +5,8 @@ the same number of epochs. Retrieval is measured on next events after a wall in 
 on the slates after it. Results go to ``docs/results/NAME.json``; ``bowerbird ledger`` turns them into rows.
 
     python benchmarks/claims_unipinrec.py --store STORE --seeds 3 --name claims_unipinrec_simulated
-    python benchmarks/claims_unipinrec.py --store MOVIELENS --recipe movielens --action love --only U1 U2 U4 U9 U10 \
-        --name claims_unipinrec_movielens
+    python benchmarks/claims_unipinrec.py --store MOVIELENS --recipe movielens --action love \
+        --only U1 U2 U3 U4 U4b U5 U6 U9 U10 --name claims_unipinrec_movielens
     python benchmarks/claims_unipinrec.py --store MOVIELENS --recipe movielens --only U11 \
         --name claims_unipinrec_movielens_rankers
 """

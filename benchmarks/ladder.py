@@ -96,11 +96,11 @@ class Pass:
         if rung.history == "apart":
             return lambda: decoder(x_BND, self.lengths_B, x_BKD)[1]
         _, cache = decoder.prefill(x_BND, self.lengths_B)
-        blocks = decoder.blocks_of(self.lengths_B[:, None], self.n, x_BKD.shape[1])
+        pattern = decoder.pattern_of(self.lengths_B[:, None], self.n, x_BKD.shape[1])
         score: Callable[..., Tensor] = decoder.score
         if rung.compiled:
             score = torch.compile(decoder.score, dynamic=False, mode=rung.compiled)
-        return lambda: score(x_BKD, cache, used=self.n, blocks=blocks)
+        return lambda: score(x_BKD, cache, used=self.n, pattern=pattern)
 
 
 def masked(decoder: Decoder, x_BND: Tensor, lengths_B: Tensor, x_BKD: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def masked(decoder: Decoder, x_BND: Tensor, lengths_B: Tensor, x_BKD: Tensor) ->
     mask = candidate_mask(lengths_B, n, k)[:, None]
     shared_B1D = decoder.positions(lengths_B)[:, None]
     x = torch.cat([x_BND + decoder.positions.weight[:n], x_BKD + shared_B1D], dim=1)
-    for block in decoder._blocks():
+    for block in decoder.blocks:
         q, key, value = block.project(x)
         x = block.finish(x, F.scaled_dot_product_attention(q, key, value, attn_mask=mask))
     return decoder.norm(x)[:, n:]

@@ -155,7 +155,7 @@ class Decoder(nn.Module):
         if candidate_lengths_B is None:
             candidate_lengths_B = torch.full_like(lengths_B, k)
         past, new = Packing.of(lengths_B, n), Packing.of(candidate_lengths_B, k)
-        blocks = self.blocks_of(seen_BX, n, k)
+        pattern = self.pattern_of(seen_BX, n, k)
         tokens = len(past.index_T)
         x = torch.cat(
             [past.pack(x_BND + self.positions.weight[:n]), new.pack(candidates_BKD + self.positions(seen_BX))]
@@ -165,7 +165,7 @@ class Decoder(nn.Module):
             q, key, value = block.split(past.unpack(qkv[:tokens]))
             candidate_q, own_key, own_value = block.split(new.unpack(qkv[tokens:]))
             read = causal_attention(q, key, value)
-            scored = candidate_attention(candidate_q, own_key, own_value, key, value, seen_BX, blocks)
+            scored = candidate_attention(candidate_q, own_key, own_value, key, value, seen_BX, pattern)
             attended = [
                 past.pack(read.transpose(1, 2).flatten(2)),
                 new.pack(scored.transpose(1, 2).flatten(2)),
@@ -218,7 +218,7 @@ class Decoder(nn.Module):
         return self.norm(x)
 
     def score(
-        self, x_BKD: Tensor, cache: KVCache, *, used: int | None = None, blocks: BlockMask | None = None
+        self, x_BKD: Tensor, cache: KVCache, *, used: int | None = None, pattern: BlockMask | None = None
     ) -> Tensor:
         """Candidates against a cached history: h (B, K, D). The cache is left as it was.
 
@@ -226,17 +226,17 @@ class Decoder(nn.Module):
             x_BKD: candidate vectors.
             cache: the histories.
             used: slots to read, at least the longest length; found out when left out, for which an accelerator waits.
-            blocks: what :meth:`blocks_of` gives for ``used`` slots, where the same pattern is scored many times.
+            pattern: what :meth:`pattern_of` gives for ``used`` slots, where the same pattern is scored many times.
         """
         if used is None:
             used = int(cache.lengths_B.max()) if len(x_BKD) else 0
         self._check(used + 1)
         x, seen_B1 = x_BKD + self.positions(cache.lengths_B)[:, None], cache.lengths_B[:, None]
-        blocks = blocks or self.blocks_of(seen_B1, used, x.shape[1])
+        pattern = self.pattern_of(seen_B1, used, x.shape[1]) if pattern is None else pattern
         for layer, block in enumerate(self._blocks()):
             q, key, value = block.project(x)
             keys, values = cache.read(layer, used, q.dtype)
-            x = block.finish(x, candidate_attention(q, key, value, keys, values, seen_B1, blocks))
+            x = block.finish(x, candidate_attention(q, key, value, keys, values, seen_B1, pattern))
         return self.norm(x)
 
     def _causal(self, x_BND: Tensor, lengths_B: Tensor, cache: KVCache | None = None) -> Tensor:
@@ -255,7 +255,7 @@ class Decoder(nn.Module):
         h = self.norm(x)
         return packing.unpack(h) if packing is not None else without_padding(h, lengths_B)
 
-    def blocks_of(self, seen_BX: Tensor, n: int, k: int) -> BlockMask | None:
+    def pattern_of(self, seen_BX: Tensor, n: int, k: int) -> BlockMask | None:
         """The pattern of K candidates after N slots where FlexAttention is to compute it, otherwise None.
 
         Args:

@@ -42,7 +42,7 @@ class ActionBits(nn.Module):
     def __init__(self, actions: int, width: int) -> None:
         super().__init__()
         self.actions = actions
-        self.dense = Linear(actions + 1, width)
+        self.dense = nn.Linear(actions + 1, width)
 
     def forward(self, deeds_BN: Tensor) -> Tensor:
         """(B, N, width) of int64 masks over the store's actions, or ``MASK``."""
@@ -80,7 +80,7 @@ class CountHeads(nn.Module):
 
     def __init__(self, counts: int, width: int, actions: int) -> None:
         super().__init__()
-        self.direct = Linear(counts, actions, bias=False)
+        self.direct = nn.Linear(counts, actions, bias=False)
         self.heads = ActionHeads(counts + width, actions)
         with torch.no_grad():
             # log-odds of the item's own rates are where learning starts from

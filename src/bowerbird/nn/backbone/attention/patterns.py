@@ -44,7 +44,7 @@ def candidate_attention(
     past_k_BHND: Tensor,
     past_v_BHND: Tensor,
     seen_BX: Tensor,
-    blocks: BlockMask | None = None,
+    pattern: BlockMask | None = None,
 ) -> Tensor:
     """Each candidate sees the first tokens of its row's history and itself, never another candidate; (B, H, K, Dh).
 
@@ -53,10 +53,10 @@ def candidate_attention(
 
     Args:
         seen_BX: int64, history tokens a candidate sees: (B, K), or (B, 1) where all of a row see as many.
-        blocks: the same as :func:`candidate_blocks` gives it; the answer then comes from FlexAttention.
+        pattern: the same as :func:`candidate_blocks` gives it; the answer then comes from FlexAttention.
     """
-    if blocks is not None:
-        return flex_candidates(q_BHKD, k_BHKD, v_BHKD, past_k_BHND, past_v_BHND, blocks)
+    if pattern is not None:
+        return flex_candidates(q_BHKD, k_BHKD, v_BHKD, past_k_BHND, past_v_BHND, pattern)
     plain = q_BHKD.device.type == "cpu" and q_BHKD.dtype == torch.float32
     if plain and _FUSED is not None and not torch.is_grad_enabled():
         return _candidates_fused(q_BHKD, k_BHKD, v_BHKD, past_k_BHND, past_v_BHND, seen_BX)
